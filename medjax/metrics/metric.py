@@ -1,0 +1,21 @@
+"""One number of a results table, or the reason why it is undefined."""
+
+from typing import Any, NamedTuple
+
+
+class Metric(NamedTuple):
+    """A metric with its interval and counts; `value` None carries a `reason`."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    """Examples that entered."""
+    positives: int | None = None
+    reason: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form of results.json: ``{"value", ...}`` or ``{"value": None, "reason"}``."""
+        if self.value is None:
+            return {"value": None, "reason": self.reason or "undefined"}
+        return {k: v for k, v in self._asdict().items() if v is not None}

@@ -1,0 +1,1 @@
+"""Flax linen blocks that two systems or more share."""

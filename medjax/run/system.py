@@ -1,0 +1,94 @@
+"""The contract between the run layer and a system: a bundle of pure functions made from a config.
+
+The loop knows nothing else of a system. `medjax.systems.<name>.system` provides
+
+    build(config, stage, data) -> System      the pure functions of one stage
+    open_data(config, workdir) -> data        prepared sets (the embedded demo by default)
+
+where `config` is the whole config, `stage` the name of one of `config.stages` and `data` whatever
+the system wants to hand from the second to the first.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+
+from medjax.metrics.metric import Metric
+
+Variables = Mapping[str, Any]
+"""Flax variables: {"params": ..., and any mutable collections such as "batch_stats"}."""
+
+Batch = Mapping[str, np.ndarray]
+"""Arrays with one leading batch axis, always with a boolean "mask" [batch] (False: padding row)."""
+
+Outputs = Mapping[str, np.ndarray]
+"""What `predict` gave for every example of a split, in order, padding removed."""
+
+
+class Aux(NamedTuple):
+    """What a loss gives beside its value."""
+
+    mutable: Mapping[str, Any]
+    """New values of the mutable collections (running statistics), {} when none moved."""
+    metrics: Mapping[str, jax.Array]
+    """Scalars worth logging."""
+
+
+class Update(NamedTuple):
+    """One optimiser step on a batch; most systems have one, MMTM has three."""
+
+    name: str
+    loss: Callable[[Variables, Batch, jax.Array, jax.Array], tuple[jax.Array, Aux]]
+    """(variables, batch, key, step) -> (mean loss over the valid rows, Aux)."""
+    role: Callable[[tuple[str, ...]], str]
+    """Parameter path -> "train", "frozen", or "unused" (no gradient reaches it, so no decay)."""
+    optimizer: optax.GradientTransformation
+
+
+class BatchPlan(NamedTuple):
+    """Which examples stand in one global batch, and to which fixed shape it is padded."""
+
+    indices: np.ndarray
+    """[rows] positions in the split; fewer than `size` in a last, partial batch."""
+    size: int
+    """Rows after padding: the global batch size."""
+    bucket: int = 0
+    """Length to which the time axis is padded; 0 where a system has none."""
+
+
+def identity(variables: Variables) -> Variables:
+    """The projection of a system that has none."""
+    return variables
+
+
+class System(NamedTuple):
+    """Pure functions of one stage, made by the system's `build`."""
+
+    init: Callable[[jax.Array, Batch], Variables]
+    """(key, batch) -> fresh variables."""
+    updates: tuple[Update, ...]
+    """In order, on every batch; empty for a stage that only evaluates."""
+    plan: Callable[[str, int], Sequence[BatchPlan]]
+    """(split, epoch) -> the batches of one pass, the same on every host. Epoch -1: evaluation."""
+    collate: Callable[[str, int, BatchPlan, slice], Batch]
+    """(split, epoch, plan, rows) -> those padded rows of the batch, with "mask"; any randomness
+    comes from the seed, the epoch and the example, never from the order of calls."""
+    identify: Callable[[str, np.ndarray], Mapping[str, np.ndarray]]
+    """(split, positions) -> id columns of the predictions table."""
+    predict: Callable[[Variables, Batch, jax.Array], Mapping[str, jax.Array]]
+    """(variables, batch, key) -> arrays [batch, ...]; deterministic unless the config asks."""
+    evaluate: Callable[[str, Mapping[str, Outputs], bool], Mapping[str, Metric]]
+    """(split, outputs of the splits at hand, final) -> metrics. Whole-split metrics and small fits
+    live here; `final` is False for the cheaper evaluations during training."""
+    draw: Callable[[str, Mapping[str, Outputs]], Mapping[str, Any]] = lambda split, outputs: {}
+    """(split, outputs) -> {file stem: matplotlib figure} for the final evaluation."""
+    project: Callable[[Variables], Variables] = identity
+    """Applied to the variables before each step (normalised prototypes)."""
+    splits: tuple[str, ...] = ("train", "validation", "test")
+    """The splits that the stage's data has."""
+    artefacts: Mapping[str, Mapping[str, Any]] = {}
+    """{file stem: JSON value} written into the stage's folder, for predictions elsewhere: the
+    normaliser, the vocabulary."""

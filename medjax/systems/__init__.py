@@ -1,0 +1,1 @@
+"""One folder a system; commands find a system by its folder name."""
