@@ -58,9 +58,10 @@ def _is_left(item: pytest.Item, listed: set[str]) -> bool:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
+    stats = terminalreporter.stats
     counts = {
-        outcome: sum("test_case[" in report.nodeid for report in terminalreporter.stats.get(word, ()))
-        for outcome, word in (("passed", "passed"), ("failed", "failed"))
+        outcome: sum("test_case[" in report.nodeid for report in stats.get(outcome, ()))
+        for outcome in ("passed", "failed")
     }
     left = config.stash.get(LEFT_COUNT, 0)
     total = sum(counts.values()) + left

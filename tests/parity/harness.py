@@ -88,9 +88,7 @@ class Case:
     def inputs(self) -> dict[str, np.ndarray]:
         """Arrays fed to the original, by argument, stored or drawn by name."""
         stored = {k: v for k, v in self._arrays("inputs").items() if not k.startswith("weight:")}
-        drawn = {
-            entry["argument"]: _draw(entry) for entry in self.record.get("drawn_inputs", ())
-        }
+        drawn = {entry["argument"]: _draw(entry) for entry in self.record.get("drawn_inputs", ())}
         return {**stored, **drawn}
 
     @functools.cached_property
@@ -192,9 +190,7 @@ def check(case: Case) -> None:
         raise ParityError("\n".join([f"{case.name}:", *faults]))
 
 
-def _differences(
-    case: Case, asserted: frozenset[str], outputs: Mapping[str, Any]
-) -> Iterator[str]:
+def _differences(case: Case, asserted: frozenset[str], outputs: Mapping[str, Any]) -> Iterator[str]:
     for name, reference in case.expected.items():
         if name in outputs:
             fault = difference(np.asarray(outputs[name]), reference, tolerance(case.record, name))
@@ -240,9 +236,7 @@ def difference(ours: np.ndarray, reference: np.ndarray, limits: Mapping[str, flo
     return _float_difference(ours.astype(np.float64), reference.astype(np.float64), limits)
 
 
-def _float_difference(
-    ours: np.ndarray, reference: np.ndarray, limits: Mapping[str, float]
-) -> str:
+def _float_difference(ours: np.ndarray, reference: np.ndarray, limits: Mapping[str, float]) -> str:
     finite = np.isfinite(reference)
     if not np.array_equal(np.isfinite(ours), finite) or not np.array_equal(
         ours[~finite], reference[~finite], equal_nan=True
