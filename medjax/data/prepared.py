@@ -1,0 +1,351 @@
+"""Prepared sets: tensorflow-datasets in ArrayRecord form (without TensorFlow) and their manifest.
+
+A prepared folder holds `manifest.json` and, for every set, `<set>/<version>/`, which plain
+`tfds.builder_from_directory(...).as_data_source()` opens. Records lie in the order of their keys,
+so that neither the order in which a source yields them nor the number of workers shows.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, overload
+
+import numpy as np
+import tensorflow_datasets as tfds
+from array_record.python.array_record_module import ArrayRecordWriter
+from etils import epath
+
+from medjax.data.manifest import (
+    MANIFEST,
+    file_digest,
+    prepare_line,
+    print_manifest,
+    read_manifest,
+    write_manifest,
+)
+from medjax.data.stored_image import decode_stored
+from medjax.errors import UserError, nearest
+
+__all__ = [
+    "Examples",
+    "PreparedSet",
+    "SetSpec",
+    "SetSummary",
+    "digest_set",
+    "file_digest",
+    "open_set",
+    "print_manifest",
+    "read_manifest",
+    "write_manifest",
+    "write_set",
+]
+
+SHARD_BYTES = 1 << 29
+
+
+class SetSpec(NamedTuple):
+    """What a set is, in the terms of tensorflow-datasets."""
+
+    name: str
+    version: str
+    features: Mapping[str, Any]
+    """Feature name -> tfds feature or numpy dtype."""
+    description: str
+    citation: str
+    license: str
+
+
+class SetSummary(NamedTuple):
+    """What the manifest tells of a written set."""
+
+    name: str
+    version: str
+    sizes: dict[str, int]
+    """Split -> examples; empty splits are listed with 0."""
+    digest: str
+    """SHA-256 over the decoded records of all splits, each split in the order of its keys."""
+
+
+class Examples(Sequence[dict[str, Any]]):
+    """Random access to the decoded examples of one split; can be sent to worker processes.
+
+    Texts come as str, images as uint8 [height, width] (grey) or [height, width, channels].
+    """
+
+    def __init__(self, features: tfds.features.FeaturesDict, records: Sequence[Mapping[str, Any]]):
+        self._records = records
+        self._texts = [k for k, f in features.items() if isinstance(f, tfds.features.Text)]
+        self._images = [k for k, f in features.items() if isinstance(f, tfds.features.Image)]
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        example = self.encoded(int(index))
+        for name in self._texts:
+            example[name] = example[name].decode("utf-8")
+        for name in self._images:
+            example[name] = decode_stored(example[name])
+        return example
+
+    def encoded(self, index: int) -> dict[str, Any]:
+        """Return one example with texts and images as the bytes that are stored."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"example {index} of {len(self)}")
+        return dict(self._records[index % len(self)])
+
+
+class PreparedSet(NamedTuple):
+    """An open set."""
+
+    name: str
+    version: str
+    splits: dict[str, Examples]
+    info: tfds.core.DatasetInfo
+    digest: str
+
+
+def write_set(
+    out: Path, spec: SetSpec, splits: Mapping[str, Iterable[tuple[str, Mapping[str, Any]]]]
+) -> SetSummary:
+    """Write a set under `out` and return its summary; the folder appears whole or not at all.
+
+    `splits` gives (key, example) pairs in any order, which are consumed once and one by one; images
+    are given as a binary file object or a path of JPEG or PNG bytes. Large tensors are written four
+    times faster with `encoding=tfds.features.Encoding.BYTES`. The manifest of `out` is removed
+    first, since it vouches for the whole folder, and is to be written last.
+
+    Raises:
+        UserError: when a key occurs twice in a split.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MANIFEST).unlink(missing_ok=True)
+    partial = out / f".{spec.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        folder = partial / spec.version
+        folder.mkdir(parents=True)
+        features = tfds.features.FeaturesDict(dict(spec.features))
+        digest = hashlib.sha256()
+        written = [
+            _write_split(folder, spec, features, split, splits[split], digest)
+            for split in sorted(splits)
+        ]
+        sizes = {info.name: int(sum(info.shard_lengths)) for info in written}
+        summary = SetSummary(spec.name, spec.version, sizes, digest.hexdigest())
+        _write_info(folder, spec, features, written, summary)
+        _replace_folder(folder, out / spec.name / spec.version)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return summary
+
+
+def _write_split(
+    folder: Path,
+    spec: SetSpec,
+    features: tfds.features.FeaturesDict,
+    split: str,
+    pairs: Iterable[tuple[str, Mapping[str, Any]]],
+    digest: Any,
+) -> tfds.core.SplitInfo:
+    """Write the shards of one split in key order; add its records to `digest`."""
+    template = tfds.core.ShardedFileTemplate(
+        dataset_name=spec.name,
+        data_dir=epath.Path(folder),
+        split=split,
+        filetype_suffix="array_record",
+    )
+    digest.update(f"split {split}\n".encode())
+    with tempfile.TemporaryFile(dir=folder) as spool:
+        places = _spool(spool, features, split, spec.name, pairs)
+        order = sorted(places)
+        shards = _shards([places[key][1] for key in order])
+        lengths = []
+        for number, shard in enumerate(shards):
+            path = template.sharded_filepath(shard_index=number, num_shards=len(shards))
+            writer = ArrayRecordWriter(os.fspath(path), "group_size:1")
+            for key in order[shard]:
+                offset, size, record_digest = places[key]
+                spool.seek(offset)
+                writer.write(spool.read(size))
+                digest.update(record_digest)
+            writer.close()
+            lengths.append(shard.stop - shard.start)
+    return tfds.core.SplitInfo(
+        name=split,
+        shard_lengths=lengths,
+        num_bytes=sum(size for _, size, _ in places.values()),
+        filename_template=template,
+    )
+
+
+def _spool(
+    spool: BinaryIO,
+    features: tfds.features.FeaturesDict,
+    split: str,
+    name: str,
+    pairs: Iterable[tuple[str, Mapping[str, Any]]],
+) -> dict[str, tuple[int, int, bytes]]:
+    """Append the serialised examples to `spool`; return key -> (offset, bytes, digest)."""
+    places: dict[str, tuple[int, int, bytes]] = {}
+    offset = 0
+    for key, example in pairs:
+        if key in places:
+            raise UserError(
+                f"set {name}, split {split}: example {len(places) + 1} repeats the key of an "
+                "earlier one; remove the duplicate rows from the raw files"
+            )
+        record = features.serialize_example(dict(example))
+        decoded = features.deserialize_example_np(record, decoders=_skip_images(features))
+        spool.write(record)
+        places[key] = (offset, len(record), record_digest(decoded))
+        offset += len(record)
+    return places
+
+
+def _shards(sizes: Sequence[int]) -> list[slice]:
+    """Cut consecutive records into shards of about SHARD_BYTES; none for no records."""
+    if not sizes:
+        return []
+    starts, held = [0], 0
+    for i, size in enumerate(sizes):
+        if held and held + size > SHARD_BYTES:
+            starts.append(i)
+            held = 0
+        held += size
+    return [slice(a, b) for a, b in zip(starts, starts[1:] + [len(sizes)])]
+
+
+def _skip_images(features: tfds.features.FeaturesDict) -> dict[str, Any]:
+    """Decoders that leave images as their bytes, since pixels depend on the decoding library."""
+    return {
+        name: tfds.decode.SkipDecoding()
+        for name, feature in features.items()
+        if isinstance(feature, tfds.features.Image)
+    }
+
+
+def record_digest(decoded: Mapping[str, Any]) -> bytes:
+    """Return the SHA-256 of one decoded record (images as bytes), independent of field order."""
+    sha = hashlib.sha256()
+    for part in _canonical("", decoded):
+        sha.update(part)
+    return sha.digest()
+
+
+def _canonical(name: str, value: Any) -> Iterator[bytes]:
+    """Yield a value as bytes, each array with its name, type and shape before its contents."""
+    if isinstance(value, Mapping):
+        for key in sorted(value):
+            yield from _canonical(f"{name}/{key}", value[key])
+    elif isinstance(value, list | tuple) and any(isinstance(v, bytes | Mapping) for v in value):
+        for i, item in enumerate(value):
+            yield from _canonical(f"{name}[{i}]", item)
+    elif isinstance(value, bytes | str):
+        text = value.encode() if isinstance(value, str) else value
+        yield f"{name} text {len(text)}\n".encode()
+        yield text
+    else:
+        array = np.asarray(value)
+        little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        yield f"{name} {array.dtype.name} {array.shape}\n".encode()
+        yield little.tobytes()
+
+
+def digest_set(prepared: PreparedSet) -> str:
+    """Read a whole set back and return its digest; equal to `prepared.digest` when undamaged."""
+    sha = hashlib.sha256()
+    for split, examples in sorted(prepared.splits.items()):
+        sha.update(f"split {split}\n".encode())
+        for i in range(len(examples)):
+            sha.update(record_digest(examples.encoded(i)))
+    return sha.hexdigest()
+
+
+def _write_info(
+    folder: Path,
+    spec: SetSpec,
+    features: tfds.features.FeaturesDict,
+    written: Sequence[tfds.core.SplitInfo],
+    summary: SetSummary,
+) -> None:
+    """Write the files by which tensorflow-datasets knows the set.
+
+    A split without examples has no file, which tensorflow-datasets cannot open: it is named in the
+    metadata alone.
+    """
+    identity = tfds.core.DatasetIdentity(
+        name=spec.name,
+        version=tfds.core.Version(spec.version),
+        data_dir=os.fspath(folder),
+        module_name=__name__,
+    )
+    info = tfds.core.DatasetInfo(
+        builder=identity,
+        features=features,
+        description=spec.description,
+        citation=spec.citation,
+        license=spec.license,
+        metadata=tfds.core.MetadataDict(sizes=summary.sizes, digest=summary.digest),
+    )
+    info.set_file_format("array_record")
+    info.set_splits(tfds.core.SplitDict([split for split in written if split.shard_lengths]))
+    info.write_to_directory(folder)
+
+
+def _replace_folder(new: Path, final: Path) -> None:
+    """Rename `new` to `final`, putting an older folder of that name out of the way first."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    old = new.parent / "replaced"
+    if final.exists():
+        os.replace(final, old)
+    os.replace(new, final)
+
+
+def open_set(root: Path, name: str) -> PreparedSet:
+    """Open the newest version of the set `name` under `root`.
+
+    Raises:
+        UserError: when it is not there, or not readable; names the sets that are.
+    """
+    versions = sorted((root / name).glob("*.*.*/dataset_info.json"), key=_version_of)
+    if not versions:
+        sets = sorted({p.parent.parent.name for p in root.glob("*/*.*.*/dataset_info.json")})
+        there = f"it holds {', '.join(sets)}{nearest(name, sets)}" if sets else "it holds no set"
+        raise UserError(
+            f"{root}: no prepared set {name!r} ({there}); make it by `{prepare_line(root)}`"
+        )
+    folder = versions[-1].parent
+    try:
+        builder = tfds.builder_from_directory(folder)
+        info = builder.info
+        sizes: dict[str, int] = dict(info.metadata["sizes"])
+        sources = {
+            split: builder.as_data_source(split=split, decoders=_skip_images(info.features))
+            for split in info.splits
+        }
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as e:
+        reason = str(e).splitlines()[0] if str(e) else type(e).__name__
+        raise UserError(f"{folder}: damaged prepared set ({reason}); prepare it again") from e
+    splits = {split: Examples(info.features, sources.get(split, [])) for split in sizes}
+    for split, examples in splits.items():
+        if len(examples) != sizes[split]:
+            raise UserError(
+                f"{folder}: split {split} has {len(examples)} examples where {sizes[split]} were "
+                "written; prepare it again"
+            )
+    return PreparedSet(name, str(info.version), splits, info, info.metadata["digest"])
+
+
+def _version_of(info: Path) -> tuple[int, ...]:
+    """Sort key of `<set>/<major.minor.patch>/dataset_info.json`."""
+    return tuple(int(part) if part.isdigit() else -1 for part in info.parent.name.split("."))
