@@ -2,11 +2,12 @@
 
 The loop knows nothing else of a system. `medjax.systems.<name>.system` provides
 
-    build(config, stage, data) -> System      the pure functions of one stage
-    open_data(config, workdir) -> data        prepared sets (the embedded demo by default)
+    open_data(config, workdir) -> data                    prepared sets (by default the demo's)
+    build(config, stage, data, artefacts) -> System       the pure functions of one stage
 
-where `config` is the whole config, `stage` the name of one of `config.stages` and `data` whatever
-the system wants to hand from the second to the first.
+where `config` is the whole config, `data` whatever the system wants to hand from the first to the
+second, `stage` the name of one of `config.stages`, and `artefacts` what the training run stored
+beside its weights (None while training): predictions use its normaliser, not the new data's.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -76,8 +77,8 @@ class System(NamedTuple):
     collate: Callable[[str, int, BatchPlan, slice], Batch]
     """(split, epoch, plan, rows) -> those padded rows of the batch, with "mask"; any randomness
     comes from the seed, the epoch and the example, never from the order of calls."""
-    identify: Callable[[str, np.ndarray], Mapping[str, np.ndarray]]
-    """(split, positions) -> id columns of the predictions table."""
+    table: Callable[[str, np.ndarray, Outputs], Mapping[str, np.ndarray]]
+    """(split, positions, outputs) -> columns of the predictions table: ids, then outputs."""
     predict: Callable[[Variables, Batch, jax.Array], Mapping[str, jax.Array]]
     """(variables, batch, key) -> arrays [batch, ...]; deterministic unless the config asks."""
     evaluate: Callable[[str, Mapping[str, Outputs], bool], Mapping[str, Metric]]
@@ -90,5 +91,5 @@ class System(NamedTuple):
     splits: tuple[str, ...] = ("train", "validation", "test")
     """The splits that the stage's data has."""
     artefacts: Mapping[str, Mapping[str, Any]] = {}
-    """{file stem: JSON value} written into the stage's folder, for predictions elsewhere: the
-    normaliser, the vocabulary."""
+    """{name: JSON value} stored beside the weights, for predictions elsewhere: the normaliser, the
+    vocabulary."""

@@ -1,0 +1,96 @@
+"""Run a system's `predict` over a split, gather what it gave, and score it."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+from jax.sharding import Mesh
+
+from medjax.data import pipeline
+from medjax.files import write_atomic
+from medjax.metrics.metric import Metric
+from medjax.run import sharding
+from medjax.run.system import Outputs, System, Variables
+
+EVALUATION = -1
+"""The epoch under which `plan` gives the fixed order of an evaluation."""
+
+
+class Predictor:
+    """Jitted prediction with one compilation a batch shape; holds nothing but compiled programs."""
+
+    def __init__(
+        self,
+        system: System,
+        mesh: Mesh,
+        key: jax.Array,
+        *,
+        threads: int = 2,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self._system, self._mesh, self._key = system, mesh, key
+        self._threads, self._say = threads, say
+        self._predict = jax.jit(system.predict)
+        self._shapes: set[tuple] = set()
+
+    def split(self, variables: Variables, split: str) -> tuple[np.ndarray, Outputs]:
+        """Return (positions [n] in the split, outputs by name [n, ...]) in the planned order."""
+        plans = self._system.plan(split, EVALUATION)
+        if not plans:
+            return np.zeros(0, np.int64), {}
+
+        def collate(plan: Any) -> Mapping[str, np.ndarray]:
+            rows = sharding.local_rows(plan.size, self._mesh)
+            return self._system.collate(split, EVALUATION, plan, rows)
+
+        parts: dict[str, list[np.ndarray]] = {}
+        batches = pipeline.iterate(plans, collate, threads=self._threads)
+        for number, local in enumerate(batches):
+            batch = sharding.put_batch(local, self._mesh)
+            outputs = self._run(variables, batch, jax.random.fold_in(self._key, number))
+            valid = sharding.fetch(batch["mask"])
+            for name, array in outputs.items():
+                parts.setdefault(name, []).append(sharding.fetch(array)[valid])
+        positions = np.concatenate([plan.indices for plan in plans])
+        return positions, {name: np.concatenate(arrays) for name, arrays in parts.items()}
+
+    def _run(self, variables: Variables, batch: Mapping, key: jax.Array) -> Mapping:
+        shape = tuple(sorted((name, array.shape) for name, array in batch.items()))
+        if shape in self._shapes:
+            return self._predict(variables, batch, key)
+        self._shapes.add(shape)
+        start = time.perf_counter()
+        outputs = jax.block_until_ready(self._predict(variables, batch, key))
+        self._say(f"  compiled prediction {len(self._shapes)} in {time.perf_counter() - start:.1f} s")
+        return outputs
+
+
+def score(
+    system: System, predictor: Predictor, variables: Variables, splits: tuple[str, ...], final: bool
+) -> tuple[dict[str, dict[str, Metric]], dict[str, tuple[np.ndarray, Outputs]]]:
+    """Return ({split: {metric name: Metric}}, {split: (positions, outputs)}).
+
+    A split without examples has one metric, `examples`, with the reason.
+    """
+    predicted = {split: predictor.split(variables, split) for split in splits}
+    outputs = {split: pair[1] for split, pair in predicted.items() if len(pair[0])}
+    metrics = {
+        split: dict(system.evaluate(split, outputs, final))
+        if split in outputs
+        else {"examples": Metric(None, reason=f"the {split} split is empty")}
+        for split in splits
+    }
+    return metrics, predicted
+
+
+def write_predictions(
+    path: Path, system: System, split: str, positions: np.ndarray, outputs: Outputs
+) -> None:
+    """Write ids and outputs of a split as parquet, one row an example (process 0 only)."""
+    if jax.process_index() == 0:
+        frame = pd.DataFrame(dict(system.table(split, positions, outputs)))
+        write_atomic(path, lambda p: frame.to_parquet(p, index=False))

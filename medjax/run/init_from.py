@@ -1,0 +1,133 @@
+"""Start a stage from other weights: a stage of this run, a run folder, `folder@step`, in parts."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from flax import traverse_util
+
+from medjax.errors import UserError, nearest
+from medjax.run.checkpoint import Checkpoints
+
+Flat = dict[tuple[str, ...], Any]
+
+
+class Source(NamedTuple):
+    """A stage folder that holds checkpoints, and which of them to read."""
+
+    folder: Path
+    which: str | int
+    """"best", "last" or a step."""
+
+
+def find_source(text: str, workdir: Path, stages: Sequence[str], stage: str) -> Source:
+    """Resolve `text`: a stage name of this run, a stage or run folder, with `@step` at its end.
+
+    Of a run folder the stage of the same name is taken, or else its last stage.
+
+    Raises:
+        UserError: nothing with checkpoints stands there.
+    """
+    place, _, which = text.partition("@")
+    chosen: str | int = int(which) if which.isdigit() else (which or "best")
+    if place in stages:
+        return Source(workdir / place, chosen)
+    folder = Path(place)
+    candidates = [folder, folder / stage]
+    if (folder / "config.json").is_file():
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        candidates += [folder / name for name in reversed(config.get("stages", []))]
+    for candidate in candidates:
+        if (candidate / "checkpoints").is_dir():
+            return Source(candidate, chosen)
+    raise UserError(
+        f"{stage}.init_from: {text!r} is neither a stage of this run ({', '.join(stages)}) nor a "
+        f"folder with checkpoints{nearest(place, stages)}"
+    )
+
+
+def read_variables(source: Source) -> dict[str, Any]:
+    """Return the variables of a checkpoint as nested dicts of numpy arrays."""
+    which = source.which if isinstance(source.which, int) else str(source.which)
+    restored = Checkpoints(source.folder / "checkpoints").restore(None, which)
+    if restored is None:
+        raise UserError(f"{source.folder / 'checkpoints'} holds no checkpoint to start from")
+    return restored[1]["variables"]
+
+
+def read_artefacts(source: Source) -> dict[str, Any]:
+    """Return what the training run stored beside its weights (normaliser, vocabulary)."""
+    path = source.folder / "artefacts.json"
+    if not path.is_file():
+        raise UserError(f"{path} is missing: it stands beside the weights of every training run")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def start_from(
+    variables: Mapping[str, Any],
+    init_from: str | Sequence[Sequence[str]],
+    workdir: Path,
+    stages: Sequence[str],
+    stage: str,
+) -> dict[str, Any]:
+    """Return `variables` with the values that `init_from` names.
+
+    init_from: "" (keep all), one source (all variables must be in it), or pairs
+    (part, source) / triples (part, source, part of the source), a part being a path such as
+    "ehr_encoder" or "encoder/ecg" under which everything is taken, parameters and statistics.
+
+    Raises:
+        UserError: names are missing in the source or have another shape; they are listed.
+    """
+    if not init_from:
+        return dict(variables)
+    entries = [("", init_from, "")] if isinstance(init_from, str) else init_from
+    flat: Flat = traverse_util.flatten_dict(dict(variables))
+    for entry in entries:
+        part, text = entry[0], entry[1]
+        source_part = entry[2] if len(entry) > 2 else part
+        given = traverse_util.flatten_dict(
+            read_variables(find_source(text, workdir, stages, stage))
+        )
+        flat = take_part(flat, given, part, source_part, f"{stage}.init_from ({text})")
+    return traverse_util.unflatten_dict(flat)
+
+
+def take_part(flat: Flat, given: Flat, part: str, source_part: str, what: str) -> Flat:
+    """Replace everything under `part` in every collection by what `given` has at `source_part`."""
+    prefix = tuple(part.split("/")) if part else ()
+    source_prefix = tuple(source_part.split("/")) if source_part else ()
+    wanted = [path for path in flat if path[1 : 1 + len(prefix)] == prefix]
+    if not wanted:
+        parts = sorted({path[1] for path in flat})
+        raise UserError(
+            f"{what}: this model has no part {part!r}; it has {', '.join(parts)}"
+            + nearest(part, parts)
+        )
+    new, missing, misshapen = dict(flat), [], []
+    for path in wanted:
+        name = (path[0], *source_prefix, *path[1 + len(prefix) :])
+        if name not in given:
+            missing.append("/".join(name))
+        elif np.shape(given[name]) != np.shape(flat[path]):
+            shapes = f"{np.shape(given[name])} for {np.shape(flat[path])}"
+            misshapen.append(f"{'/'.join(name)} {shapes}")
+        else:
+            new[path] = jax.numpy.asarray(given[name], dtype=flat[path].dtype)
+    if missing or misshapen:
+        raise UserError(
+            f"{what}: {listed('missing', missing)}{listed('of another shape', misshapen)}"
+            f"of {len(wanted)} names; give matching model options, or name the parts to take"
+        )
+    return new
+
+
+def listed(word: str, names: Sequence[str]) -> str:
+    """Return e.g. "3 missing (a, b, c) " or ""."""
+    if not names:
+        return ""
+    more = ", ..." if len(names) > 5 else ""
+    return f"{len(names)} {word} ({', '.join(names[:5])}{more}) "

@@ -1,0 +1,235 @@
+"""The stages of a run, in order: build, start from other weights, train, evaluate, write, draw."""
+
+import importlib
+import json
+import resource
+import sys
+import time
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from medjax.errors import UsageError, UserError, nearest
+from medjax.files import write_json
+from medjax.run import evaluate, init_from, plots, sharding
+from medjax.run.checkpoint import Checkpoints
+from medjax.run.report.metrics_log import MetricsLog, read_rows
+from medjax.run.report.tables import parameter_table
+from medjax.run.step import init_state
+from medjax.run.system import System, Variables
+from medjax.run.train import Timing, Training, train
+
+Results = dict[str, dict[str, dict[str, Any]]]
+
+
+def say(text: str) -> None:
+    """Print a line on process 0."""
+    if jax.process_index() == 0:
+        print(text, flush=True)
+
+
+def system_module(name: str) -> ModuleType:
+    """Import `medjax.systems.<name>.system`; systems are found by the name of their folder."""
+    folder = Path(__file__).parent.parent / "systems"
+    known = sorted(p.parent.name for p in folder.glob("*/system.py"))
+    if name not in known:
+        raise UsageError(
+            f"config.system {name!r} is none of {', '.join(known)}{nearest(name, known)}"
+        )
+    return importlib.import_module(f"medjax.systems.{name}.system")
+
+
+def run_stages(config: ConfigDict, workdir: Path, mode: str) -> Results:
+    """Run every stage in `mode` ("train", "evaluate" or "predict"); return and write the results.
+
+    A stage that is finished is read, not run again, so a resumed run continues in the right one.
+    """
+    with jax.default_matmul_precision(config.matmul_precision):
+        return _run_stages(config, workdir, mode)
+
+
+def _run_stages(config: ConfigDict, workdir: Path, mode: str) -> Results:
+    module = system_module(config.system)
+    for stage in config.stages:
+        if stage not in config:
+            raise UsageError(f"config.stages names {stage!r}, which the config does not define")
+    data = module.open_data(config, workdir)
+    mesh = sharding.make_mesh()
+    results: Results = {}
+    timing: dict[str, Any] = read_json(workdir / "timing.json") if mode == "train" else {}
+    for stage in config.stages:
+        finished = workdir / stage / "results.json"
+        if mode == "train" and finished.is_file():
+            results[stage] = read_json(finished)
+            continue
+        say(f"stage {stage}")
+        start = time.perf_counter()
+        run = Stage(config, stage, workdir, mesh, module, data)
+        if mode == "predict":
+            run.predict()
+            continue
+        results[stage], seconds = run.train_and_evaluate() if mode == "train" else run.evaluate()
+        timing[stage] = {**seconds, "seconds": time.perf_counter() - start, **memory()}
+        if jax.process_index() == 0:
+            write_json(finished, results[stage])
+            write_json(workdir / "timing.json", timing)
+    if mode != "predict" and jax.process_index() == 0:
+        write_json(workdir / "results.json", results)
+    return results
+
+
+class Stage:
+    """One stage of a run: what it is built from, and what is done with it."""
+
+    def __init__(
+        self,
+        config: ConfigDict,
+        name: str,
+        workdir: Path,
+        mesh: Mesh,
+        module: ModuleType,
+        data: Any,
+    ) -> None:
+        self.config, self.name, self.workdir = config, name, workdir
+        self.options: ConfigDict = config[name]
+        self.folder = workdir / name
+        self.mesh, self.module, self.data = mesh, module, data
+        self.key = jax.random.fold_in(jax.random.key(config.seed), zlib.crc32(name.encode()))
+        self.checkpoints = Checkpoints(self.folder / "checkpoints")
+
+    def train_and_evaluate(self) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
+        """Train (unless the stage has nothing to train), then score with the best weights."""
+        system = self.module.build(self.config, self.name, self.data, None)
+        if jax.process_index() == 0:
+            write_json(self.folder / "artefacts.json", system.artefacts)
+        variables = self.initial_variables(system)
+        timing = Timing()
+        if system.updates:
+            timing = self.train(system, variables)
+            variables = init_from.read_variables(init_from.Source(self.folder, "best"))
+        return self.score(system, variables), timing.to_json()
+
+    def evaluate(self) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
+        """Score existing weights: the run's best, or those of `init_from` with no training run."""
+        system, variables = self.trained()
+        return self.score(system, variables), Timing().to_json()
+
+    def predict(self) -> None:
+        """Write the predictions of every split of the data at hand; labels may be absent."""
+        system, variables = self.trained()
+        predictor = self.predictor(system)
+        for split in system.splits:
+            positions, outputs = predictor.split(variables, split)
+            if len(positions):
+                path = self.folder / f"predictions-{split}.parquet"
+                evaluate.write_predictions(path, system, split, positions, outputs)
+                say(f"  {len(positions)} predictions in {path}")
+
+    def trained(self) -> tuple[System, Variables]:
+        """Return the system and its trained weights."""
+        source = init_from.Source(self.folder, "best")
+        if not self.checkpoints.steps():
+            text = self.options.init_from
+            if not text or not isinstance(text, str):
+                raise UserError(
+                    f"{self.folder} holds no checkpoint: train first, or name trained weights with "
+                    f"--config.{self.name}.init_from=RUN_FOLDER"
+                )
+            source = init_from.find_source(text, self.workdir, self.config.stages, self.name)
+        artefacts = init_from.read_artefacts(source)
+        system = self.module.build(self.config, self.name, self.data, artefacts)
+        return system, init_from.read_variables(source)
+
+    def initial_variables(self, system: System) -> Variables:
+        """Return fresh variables, with what `init_from` names put in."""
+        split = "train" if "train" in system.splits else system.splits[0]
+        plans = system.plan(split, 0 if split == "train" else evaluate.EVALUATION)
+        if not plans:
+            raise UserError(
+                f"stage {self.name}: the {split} split holds fewer examples than one batch; lower "
+                f"{self.name}.train.global_batch_size"
+            )
+        batch = system.collate(split, 0, plans[0], slice(0, plans[0].size))
+        variables = jax.jit(system.init)(self.key, dict(batch))
+        return init_from.start_from(
+            variables, self.options.init_from, self.workdir, self.config.stages, self.name
+        )
+
+    def predictor(self, system: System) -> evaluate.Predictor:
+        """Return the predictor of this stage."""
+        key = jax.random.fold_in(self.key, 1)
+        return evaluate.Predictor(
+            system, self.mesh, key, threads=self.config.loader.threads, say=say
+        )
+
+    def train(self, system: System, variables: Variables) -> Timing:
+        """Train the stage to its end, from its newest checkpoint if there is one."""
+        say(parameter_table(variables["params"], system.updates))
+        log = MetricsLog(self.folder)
+        training = Training(
+            stage=self.name,
+            system=system,
+            options=self.options.train,
+            mesh=self.mesh,
+            parameters=self.config.sharding.parameters,
+            threads=self.config.loader.threads,
+            workers=self.config.loader.workers,
+            predictor=self.predictor(system),
+            checkpoints=self.checkpoints,
+            log=log,
+            say=say,
+        )
+        with log:
+            train(training, init_state(system, variables, jax.random.fold_in(self.key, 2)))
+        return training.timing
+
+    def score(self, system: System, variables: Variables) -> dict[str, dict[str, Any]]:
+        """Score the stage's splits, write predictions and plots, return the metrics as JSON."""
+        splits = tuple(s for s in self.options.train.final_splits if s in system.splits)
+        predictor = self.predictor(system)
+        metrics, predicted = evaluate.score(system, predictor, variables, splits, final=True)
+        if jax.process_index() == 0:
+            self.draw(system, predicted)
+        for split, (positions, outputs) in predicted.items():
+            if len(positions):
+                path = self.folder / f"predictions-{split}.parquet"
+                evaluate.write_predictions(path, system, split, positions, outputs)
+        return {
+            split: {name: metric.to_json() for name, metric in sorted(of_split.items())}
+            for split, of_split in metrics.items()
+        }
+
+    def draw(self, system: System, predicted: Mapping) -> None:
+        """Draw learning curves and the system's own plots into the run's `plots` folder."""
+        folder = self.workdir / "plots"
+        rows = read_rows(self.folder / "metrics.jsonl")
+        if rows:
+            figure = plots.learning_curves(
+                rows, monitor=self.options.train.monitor, title=self.name
+            )
+            plots.save_figure(figure, folder / f"{self.name}-learning_curves.png")
+        outputs = {split: pair[1] for split, pair in predicted.items() if len(pair[0])}
+        for split in outputs:
+            for stem, figure in system.draw(split, outputs).items():
+                plots.save_figure(figure, folder / f"{self.name}-{split}-{stem}.png")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return a JSON file of this run, {} when it is not there."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def memory() -> dict[str, float]:
+    """Return the peak memory so far, in GB, of the process and of the first device."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = {"host_peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9}
+    stats = jax.local_devices()[0].memory_stats()
+    if stats and "peak_bytes_in_use" in stats:
+        peak["device_peak_gb"] = stats["peak_bytes_in_use"] / 1e9
+    return peak
