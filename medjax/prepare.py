@@ -1,0 +1,206 @@
+"""Raw files -> prepared sets: ``python -m medjax.prepare SOURCE --raw=DIR --out=DIR [options]``.
+
+A source is a module of `medjax/data`, or a folder there with a `prepare.py`, that has
+
+    add_arguments(parser) -> None     its own options
+    prepare(args) -> None             reads `args.raw`, writes sets and, last, the manifest
+
+`args` also holds the options common to all sources (`_add_common`). Only the chosen source is
+imported.
+"""
+
+import argparse
+import ast
+import contextlib
+import fcntl
+import importlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple, NoReturn
+
+import medjax.data
+from medjax.data.manifest import MANIFEST, read_manifest
+from medjax.errors import UsageError, UserError, nearest
+
+PROGRAM = "python -m medjax.prepare"
+
+
+class Source(NamedTuple):
+    """Something that can be prepared."""
+
+    name: str
+    module: str
+    summary: str
+    """First line of the module's docstring."""
+
+
+def find_sources(folder: Path, package: str) -> dict[str, Source]:
+    """Return the sources of a package's folder by name, read without importing them."""
+    sources = {}
+    for path in sorted([*folder.glob("*.py"), *folder.glob("*/prepare.py")]):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        if {"add_arguments", "prepare"} <= functions:
+            inner = path.name == "prepare.py" and path.parent != folder
+            name = path.parent.name if inner else path.stem
+            module = f"{package}.{name}.prepare" if inner else f"{package}.{name}"
+            summary = (ast.get_docstring(tree) or "").split("\n")[0]
+            sources[name] = Source(name, module, summary)
+    return sources
+
+
+class _Parser(argparse.ArgumentParser):
+    """An ArgumentParser that says what is wrong in one sentence and leaves exiting to `main`."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see `{self.prog} --help`")
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    """The options of every source."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    parser.add_argument("--raw", type=Path, required=True, help="folder of the raw files")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the prepared sets")
+    parser.add_argument("--workers", type=_positive, default=cores, help="processes (all cores)")
+    parser.add_argument("--limit", type=_positive, help="stop after this many subjects or images")
+    parser.add_argument(
+        "--dry_run", action="store_true", help="write nothing; show expected rows, disk and time"
+    )
+    parser.add_argument(
+        "--split",
+        choices=("published", "hash"),
+        default="published",
+        help="published lists where they hold for the data (default), or a hash of the subject",
+    )
+    parser.add_argument("--unlabelled", action="store_true", help="prepare for prediction only")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def parse(argv: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
+    """Import the source that `argv` names and parse its options.
+
+    Raises:
+        UsageError: unknown source or option (with the nearest right name), missing or stray
+            argument, a raw folder that does not exist.
+    """
+    sources = find_sources(Path(medjax.data.__path__[0]), medjax.data.__name__)
+    name = argv[0]
+    if name.startswith("-"):
+        raise UsageError(
+            f"the first argument is the source, not {name}; run `{PROGRAM}` for a list"
+        )
+    if name not in sources:
+        known = ", ".join(sources)
+        raise UsageError(f"unknown source {name!r}{nearest(name, sources)} (sources: {known})")
+    source = sources[name]
+    module = importlib.import_module(source.module)
+    parser = _Parser(
+        prog=f"{PROGRAM} {name}",
+        description=source.summary,
+        allow_abbrev=False,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    _add_common(parser)
+    module.add_arguments(parser)
+    options = [option for action in parser._actions for option in action.option_strings]
+    _refuse_unknown(argv[1:], options)
+    args = parser.parse_args(argv[1:])
+    args.source = name
+    _check_folders(args)
+    return module, args
+
+
+def _refuse_unknown(argv: Sequence[str], options: Sequence[str]) -> None:
+    """Name the first option that does not exist, before argparse misses a required one."""
+    for argument in argv:
+        option = argument.split("=", 1)[0]
+        if option.startswith("--") and option not in options:
+            raise UsageError(f"unknown option {option}{nearest(option, options)}")
+
+
+def _check_folders(args: argparse.Namespace) -> None:
+    """Refuse folders that are missing, the same, or hold what another source prepared."""
+    if not args.raw.is_dir():
+        raise UsageError(f"--raw={args.raw}: no such folder")
+    if args.out.exists() and not args.out.is_dir():
+        raise UsageError(f"--out={args.out} is a file; name a folder")
+    if args.out.resolve() == args.raw.resolve():
+        raise UsageError("--raw and --out are the same folder; name another --out")
+    if (args.out / MANIFEST).exists():
+        other = read_manifest(args.out).get("source")
+        if other != args.source:
+            raise UsageError(f"--out={args.out} holds the prepared {other}; name another --out")
+
+
+@contextlib.contextmanager
+def _sole_writer(out: Path) -> Iterator[None]:
+    """Make `out` and hold a lock on it, which ends with the process.
+
+    Raises:
+        UserError: when another process prepares into the same folder.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    handle = os.open(out, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"{out}: another process is preparing into this folder; wait or name another"
+            ) from None
+        yield
+    finally:
+        os.close(handle)
+        with contextlib.suppress(OSError):
+            out.rmdir()  # only when nothing was written
+
+
+def overview() -> str:
+    """The text shown without arguments: the sources and one example."""
+    sources = find_sources(Path(medjax.data.__path__[0]), medjax.data.__name__)
+    width = max(map(len, sources), default=0)
+    lines = [f"  {s.name:<{width}}  {s.summary}" for s in sources.values()]
+    example = f"{PROGRAM} mimic_iv --raw=mimic-iv-3.1 --out=prepared/mimic_iv"
+    return "\n".join(
+        [__doc__.split("\n")[0], "", "Sources:", *lines, "", "Example:", f"  {example}", ""]
+        + [f"Options of a source: {PROGRAM} SOURCE --help"]
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code: 0, 1 bad data, 2 bad command line, 130 interrupted."""
+    argv = sys.argv[1:] if argv is None else argv
+    os.umask(0o077)  # patient-level files are for their owner alone
+    try:
+        if not argv or argv[0] in ("--help", "-h"):
+            print(overview())
+            return 0
+        module, args = parse(argv)
+        with contextlib.nullcontext() if args.dry_run else _sole_writer(args.out):
+            module.prepare(args)
+    except UsageError as e:
+        print(f"medjax: {e}", file=sys.stderr)
+        return 2
+    except UserError as e:
+        print(f"medjax: {e}", file=sys.stderr)
+        return 1
+    except OSError as e:
+        print(f"medjax: {e.filename or 'a file'}: {e.strerror or e}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("medjax: interrupted; run the same command again", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
