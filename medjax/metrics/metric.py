@@ -4,7 +4,11 @@ from typing import Any, NamedTuple
 
 
 class Metric(NamedTuple):
-    """A metric with its interval and counts; `value` None carries a `reason`."""
+    """A metric with its interval and counts.
+
+    `value` None always comes with a `reason`. A reason may also stand beside a value, to say what
+    the number leaves out: an average over labels of which some are undefined.
+    """
 
     value: float | None
     low: float | None = None

@@ -1,0 +1,118 @@
+"""Percentile bootstrap of ranking metrics: examples drawn with replacement, all resamples at once.
+
+A resample is a count per example. Sorting the examples once by score turns the AUROC and the
+average precision of every resample into cumulative sums of its counts.
+"""
+
+import zlib
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from medjax.errors import UserError
+from medjax.metrics.ranking import area_under_roc, mean_precision, rank, trace
+
+OneClass = Literal["redraw", "fail"]
+"""What to do with a resample of one class only, for which no metric is defined."""
+
+_CHUNK_CELLS = 1 << 17
+"""Counts held at once: small enough for the processor's cache. Part of the meaning of a seed."""
+
+
+class Resampled(NamedTuple):
+    """Metrics of every resample."""
+
+    auroc: NDArray[np.float64]
+    """[resamples]"""
+    auprc: NDArray[np.float64]
+    """[resamples]"""
+
+
+def generator_for(seed: int, name: str) -> np.random.Generator:
+    """The generator of one label: its draws do not depend on which other labels there are."""
+    return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(name.encode("utf-8"))]))
+
+
+def count_draws(draws: NDArray[np.integer], examples: int) -> NDArray[np.intp]:
+    """Count how often each example was drawn: [resamples, draws] rows -> [resamples, examples]."""
+    resamples = len(draws)
+    cells = draws + examples * np.arange(resamples, dtype=np.int64)[:, None]
+    counts = np.bincount(cells.ravel(), minlength=resamples * examples)
+    return counts.reshape(resamples, examples)
+
+
+def _lacks_a_class(counts: NDArray[np.intp], positives: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Which resamples [resamples] hold negatives only or positives only."""
+    drawn = counts[:, positives].sum(axis=-1)
+    return (drawn == 0) | (drawn == counts.shape[-1])
+
+
+def draw_counts(
+    positives: NDArray[np.intp],
+    examples: int,
+    resamples: int,
+    generator: np.random.Generator,
+    one_class: OneClass = "redraw",
+) -> Iterator[NDArray[np.intp]]:
+    """Yield blocks of counts [block, examples] until `resamples` of them were drawn.
+
+    positives: places of the positive examples, neither none nor all of them.
+    one_class: "redraw" draws a resample of one class again (the resample is then one given that
+    both classes occur); "fail" raises UserError, as the published code stops there.
+    """
+    block = max(1, _CHUNK_CELLS // examples)
+    for start in range(0, resamples, block):
+        size = min(block, resamples - start)
+        counts = count_draws(generator.integers(0, examples, (size, examples)), examples)
+        while (missing := _lacks_a_class(counts, positives)).any():
+            if one_class == "fail":
+                raise UserError(
+                    f"a bootstrap resample of {examples} examples with {len(positives)} positives"
+                    " holds one class only; set bootstrap_one_class to 'redraw' or evaluate on"
+                    " more examples"
+                )
+            again = generator.integers(0, examples, (int(missing.sum()), examples))
+            counts[missing] = count_draws(again, examples)
+        yield counts
+
+
+def bootstrap(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    resamples: int,
+    generator: np.random.Generator,
+    one_class: OneClass = "redraw",
+) -> Resampled:
+    """Metrics of `resamples` resamples of scores [n] for labels [n] that hold both classes.
+
+    Which example stands at which rank does not matter to a uniform draw, so ranks are drawn.
+    """
+    ranking = rank(labels, scores)
+    examples = len(ranking.order)
+    curves = (
+        trace(ranking, counts)
+        for counts in draw_counts(ranking.positives, examples, resamples, generator, one_class)
+    )
+    areas, precisions = zip(*((area_under_roc(c), mean_precision(c)) for c in curves))
+    return Resampled(np.concatenate(areas), np.concatenate(precisions))
+
+
+def bootstrap_of_draws(
+    labels: ArrayLike, scores: ArrayLike, draws: NDArray[np.integer]
+) -> Resampled:
+    """Metrics of given resamples: draws [resamples, draws] are row numbers into labels [n]."""
+    ranking = rank(labels, scores)
+    counts = trace(ranking, count_draws(draws, len(ranking.order))[:, ranking.order])
+    return Resampled(area_under_roc(counts), mean_precision(counts))
+
+
+def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+    """Bounds that hold the middle `level` of resampled values [resamples], interpolated linearly.
+
+    Efron & Tibshirani 1993, chapter 13.
+    """
+    tail = 50 * (1 - level)
+    low, high = np.percentile(np.asarray(values), [tail, 100 - tail])
+    return float(low), float(high)

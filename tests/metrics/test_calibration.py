@@ -1,0 +1,29 @@
+"""Expected calibration error and the table behind it."""
+
+import numpy as np
+import pytest
+
+from medjax.metrics.calibration import calibration_error, reliability
+
+
+def test_by_hand():
+    labels, risk = np.array([0, 1, 1, 0]), np.array([0.1, 0.3, 0.8, 1.0])
+    table = reliability(labels, risk, bins=2)
+    np.testing.assert_allclose(table.predicted, [0.2, 0.9])
+    np.testing.assert_allclose(table.observed, [0.5, 0.5])
+    assert table.examples.tolist() == [2, 2]
+    assert calibration_error(labels, risk, bins=2) == pytest.approx(0.5 * 0.3 + 0.5 * 0.4)
+
+
+def test_empty_bins_count_nothing():
+    labels, risk = np.array([0, 1]), np.array([0.05, 0.95])
+    assert calibration_error(labels, risk, bins=15) == pytest.approx(0.05)
+    assert np.isnan(reliability(labels, risk, bins=15).observed[7])
+
+
+def test_honest_risks_err_less_than_shifted_ones():
+    generator = np.random.default_rng(0)
+    risk = generator.random(20_000)
+    labels = generator.random(20_000) < risk
+    assert calibration_error(labels, risk) < 0.02
+    assert calibration_error(labels, np.sqrt(risk)) > 0.1

@@ -1,0 +1,52 @@
+"""AUROC, average precision and their bootstrap on recorded draws."""
+
+import numpy as np
+
+from medjax.metrics.bootstrap import bootstrap_of_draws, percentile_interval
+from medjax.metrics.classification import average, classification_metrics
+from medjax.metrics.metric import Metric
+from tests.parity.harness import Case, ParityError, handles
+
+PHENOTYPE_TYPES = "AAAMCCAMMCMCCCAACMAAAAAAA"
+"""Acute, mixed or chronic: the 25 phenotypes in order of their names."""
+GROUPS = {"acute": "A", "mixed": "M", "chronic": "C"}
+
+
+@handles("medfuse", "metrics", config={"iterations", "labels", "samples"})
+def metrics(case: Case) -> dict[str, np.ndarray]:
+    samples, labels = case.config["samples"], case.config["labels"]
+    draws = case.inputs["draws"]
+    if draws.shape != (labels, case.config["iterations"], samples):
+        raise ParityError(f"draws {draws.shape} are not [labels, iterations, samples]")
+    truth = case.inputs["y_true"].reshape(samples, labels)
+    risk = case.inputs["pred"].reshape(samples, labels)
+    names = [str(i) for i in range(labels)]
+    groups = {
+        group: [i for i, kind in enumerate(PHENOTYPE_TYPES) if kind == letter]
+        for group, letter in GROUPS.items()
+        if labels == len(PHENOTYPE_TYPES)
+    }
+    values = {
+        name: metric.value
+        for name, metric in classification_metrics(truth, risk, names, groups=groups).items()
+    }
+    resampled = [bootstrap_of_draws(truth[:, i], risk[:, i], draws[i]) for i in range(labels)]
+    bounds = np.array([percentile_interval(r.auroc) for r in resampled])
+    outputs = {
+        "boot_auroc": [r.auroc for r in resampled],
+        "boot_auprc": [r.auprc for r in resampled],
+        "ci_auroc": bounds,
+        "ci_auprc": [percentile_interval(r.auprc) for r in resampled],
+        "auc_scores": [values[f"auroc/{name}"] for name in names],
+        "auprc_scores": [values[f"auprc/{name}"] for name in names],
+        "auroc_mean": values["auroc/macro"],
+        "auprc_mean": values["auprc/macro"],
+        "auroc_micro": values.get("auroc/micro", values["auroc/macro"]),
+        "auroc_weighted": values.get("auroc/weighted", values["auroc/macro"]),
+    }
+    for group, members in groups.items():
+        outputs[f"auroc_{group}"] = values[f"auroc/{group}"]
+        outputs[f"auprc_{group}"] = values[f"auprc/{group}"]
+        mean = average([Metric(0.5, low, high) for low, high in bounds[members]])
+        outputs[f"ci_auroc_{group}"] = [mean.low, mean.high]
+    return {name: np.asarray(value) for name, value in outputs.items()}
