@@ -18,6 +18,7 @@ import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
 from etils import epath
 
+from medjax.data import images
 from medjax.data.manifest import (
     MANIFEST,
     file_digest,
@@ -26,7 +27,6 @@ from medjax.data.manifest import (
     read_manifest,
     write_manifest,
 )
-from medjax.data.stored_image import decode_stored
 from medjax.errors import UserError, nearest
 
 __all__ = [
@@ -94,7 +94,7 @@ class Examples(Sequence[dict[str, Any]]):
         for name in self._texts:
             example[name] = example[name].decode("utf-8")
         for name in self._images:
-            example[name] = decode_stored(example[name])
+            example[name] = images.decode(example[name])
         return example
 
     def encoded(self, index: int) -> dict[str, Any]:

@@ -1,0 +1,127 @@
+"""Reading film files safely as grey 8-bit arrays, and the offline resize of the published system.
+
+Files come from outside: what they claim is checked before anything is decoded.
+"""
+
+import io
+import os
+import stat
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from medjax.errors import UserError
+
+MAX_PIXELS = 64_000_000
+MAX_ASPECT = 16.0
+MAGIC = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG"}
+DEPTHS = (8, 10, 12, 14, 16)
+
+
+def resolve_under(root: Path, relative: str | Path) -> Path:
+    """Return the real path of a file named in a table; it must be a regular file under `root`.
+
+    Raises:
+        UserError: absolute path, `..` or a link that leaves the root, device or pipe.
+        FileNotFoundError: when there is no such file (callers count those).
+    """
+    if Path(relative).is_absolute():
+        raise UserError(f"{relative}: absolute path in a table; give paths relative to {root}")
+    real_root = root.resolve()
+    path = (real_root / relative).resolve()
+    if not path.is_relative_to(real_root):
+        raise UserError(f"{relative}: leads out of {root}; put the file itself under it")
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise UserError(f"{relative}: not a regular file")
+    return path
+
+
+def read_grey(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Read a JPEG or PNG file as uint8 [height, width], upright (EXIF orientation applied).
+
+    16-bit grey is scaled by the bits that its values occupy (8, 10, 12, 14 or 16), so that a 12-bit
+    film is not almost black. Colour becomes luma (ITU-R 601); transparency shows black.
+
+    Raises:
+        UserError: not a JPEG or PNG, damaged, truncated, or larger than `max_pixels` (checked
+            before decoding); names the file.
+    """
+    with open(path, "rb") as f:
+        head = f.read(8)
+        kind = next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
+        if kind is None:
+            what = "an empty file" if not head else "not a JPEG or PNG image"
+            raise UserError(f"{path}: {what}; fetch the file again")
+        f.seek(0)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                with Image.open(f, formats=(kind,)) as image:
+                    _check_size(path, image.size, max_pixels)
+                    return _grey(ImageOps.exif_transpose(image))
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+            raise UserError(f"{path}: over the limit of {max_pixels:,} pixels") from None
+        except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as e:
+            raise UserError(f"{path}: damaged image ({e}); fetch the file again") from e
+
+
+def _check_size(path: Path, size: tuple[int, int], max_pixels: int) -> None:
+    """Refuse sizes that no film has before any pixel is decoded."""
+    width, height = size
+    if min(size) < 1 or width * height > max_pixels:
+        raise UserError(f"{path}: {width} x {height} pixels, over the limit of {max_pixels:,}")
+    if max(size) > MAX_ASPECT * min(size):
+        raise UserError(f"{path}: {width} x {height} pixels is no radiograph")
+
+
+def _grey(image: Image.Image) -> np.ndarray:
+    """Convert any mode of JPEG and PNG to uint8 [height, width]."""
+    if image.mode.startswith("I"):
+        return _scale_deep(np.asarray(image))
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        image = Image.alpha_composite(black, image).convert("RGB")
+    elif image.mode not in ("L", "1", "RGB"):
+        image = image.convert("RGB")
+    return np.asarray(image.convert("L"))
+
+
+def _scale_deep(values: np.ndarray) -> np.ndarray:
+    """Scale 16-bit values to 8 bits by the smallest usual bit depth that holds their maximum."""
+    top = int(values.max())
+    depth = next((bits for bits in DEPTHS if top < 1 << bits), DEPTHS[-1])
+    scaled = values.astype(np.float64) * (255.0 / ((1 << depth) - 1))
+    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+
+
+def resize_to_width(pixels: np.ndarray, width: int = 512) -> np.ndarray:
+    """Resize uint8 [height, width0] to [int(height * width / width0), width], PIL bicubic.
+
+    This is the published offline resize (MedFuse, resize.py): the height is truncated, at least 1.
+    """
+    height = max(int(pixels.shape[0] * width / pixels.shape[1]), 1)
+    resized = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
+    return np.asarray(resized)
+
+
+def shrink_to_width(pixels: np.ndarray, width: int = 512) -> np.ndarray:
+    """As `resize_to_width`, but a film that is not wider than `width` stays as it is."""
+    return resize_to_width(pixels, width) if pixels.shape[1] > width else pixels
+
+
+def encode_jpeg(pixels: np.ndarray, quality: int = 75) -> bytes:
+    """Encode uint8 [height, width] as grey JPEG; 75 is the quality of the published files."""
+    data = io.BytesIO()
+    Image.fromarray(pixels).save(data, "JPEG", quality=quality)
+    return data.getvalue()
+
+
+def decode(data: bytes) -> np.ndarray:
+    """Decode JPEG or PNG bytes of a prepared set, written by us, to uint8 [height, width(, 3)]."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image)
