@@ -1,0 +1,38 @@
+"""A linear layer with PyTorch's default initialisation."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Initializer
+
+
+def uniform(bound: float) -> Initializer:
+    """Return an initialiser that draws from U(-bound, bound)."""
+
+    def draw(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> jax.Array:
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return draw
+
+
+class Linear(nn.Module):
+    """x [..., inputs] -> x @ kernel + bias [..., features].
+
+    Kernel and bias are drawn from U(-b, b) with b = 1 / sqrt(inputs), PyTorch's default, unless
+    initialisers are given.
+    """
+
+    features: int
+    kernel_init: Initializer | None = None
+    bias_init: Initializer | None = None
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        inputs = x.shape[-1]
+        default = uniform(inputs**-0.5)
+        kernel = self.param(
+            "kernel", self.kernel_init or default, (inputs, self.features), jnp.float32
+        )
+        bias = self.param("bias", self.bias_init or default, (self.features,), jnp.float32)
+        return x.astype(self.dtype) @ kernel.astype(self.dtype) + bias.astype(self.dtype)

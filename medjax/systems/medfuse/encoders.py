@@ -1,0 +1,100 @@
+"""MedFuse's two encoders: an LSTM over the ICU series, a convolutional network over the film."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from medjax.errors import UsageError, nearest
+from medjax.nn.densenet import DenseNet
+from medjax.nn.linear import Linear
+from medjax.nn.lstm import LSTM
+from medjax.nn.resnet import RESNETS, ResNet
+
+BACKBONES = (*RESNETS, "densenet121", "resnet")
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def standardise_film(film: jax.Array) -> jax.Array:
+    """Turn grey films uint8 [batch, height, width] into float32 [batch, height, width, 3].
+
+    Three equal channels in [0, 1], standardised by the ImageNet statistics.
+    """
+    grey = film.astype(jnp.float32)[..., None] / 255
+    return (grey - jnp.array(_IMAGENET_MEAN)) / jnp.array(_IMAGENET_STD)
+
+
+class SeriesEncoder(nn.Module):
+    """Stacked LSTMs over the discretised ICU series (Hayat, Geras & Shamout 2022)."""
+
+    dim: int = 256
+    layers: int = 2
+    dropout: float = 0.3
+    dtype: jnp.dtype = jnp.float32
+
+    def setup(self) -> None:
+        self.lstms = [
+            LSTM(
+                self.dim,
+                input_init=nn.initializers.xavier_uniform(),
+                recurrent_init=nn.initializers.orthogonal(),
+                bias_init=nn.initializers.zeros,
+                dtype=self.dtype,
+            )
+            for _ in range(self.layers)
+        ]
+        self.drop = nn.Dropout(self.dropout)
+
+    def __call__(self, series: jax.Array, length: jax.Array, *, train: bool) -> jax.Array:
+        """Encode series [batch, time, channels] with true lengths [batch].
+
+        Returns:
+            The last layer's state at each row's end [batch, dim], with dropout in training.
+        """
+        states, last = series, None
+        for lstm in self.lstms:
+            states, last = lstm(states, length)
+        return self.drop(last, deterministic=not train)
+
+
+def make_backbone(
+    name: str,
+    *,
+    stage_sizes: Sequence[int] = (),
+    width: int = 64,
+    groups: int = 1,
+    dtype: jnp.dtype = jnp.float32,
+) -> ResNet | DenseNet:
+    """Return the image network of a name.
+
+    "resnet" is a ResNet of basic blocks with the given stage sizes and width, for small machines;
+    the published names fix both.
+
+    Raises:
+        UsageError: the name is not known.
+    """
+    if name in RESNETS:
+        return ResNet(**RESNETS[name], groups=groups, dtype=dtype)
+    if name == "densenet121":
+        return DenseNet(groups=groups, dtype=dtype)
+    if name == "resnet":
+        return ResNet(tuple(stage_sizes), width=width, groups=groups, dtype=dtype)
+    raise UsageError(
+        f"backbone {name!r} is none of {', '.join(BACKBONES)}{nearest(name, BACKBONES)}"
+    )
+
+
+class Head(nn.Module):
+    """A linear layer from features to logits, always float32."""
+
+    classes: int
+    xavier: bool = False
+    """Xavier-uniform kernel and zero bias (the series encoder's head), else PyTorch's default."""
+
+    @nn.compact
+    def __call__(self, features: jax.Array) -> jax.Array:
+        init = (nn.initializers.xavier_uniform(), nn.initializers.zeros) if self.xavier else ()
+        return Linear(self.classes, *init, name="linear")(features)
