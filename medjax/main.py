@@ -1,0 +1,148 @@
+"""Train, evaluate or predict: ``python -m medjax.main --config=configs/X.py[:words] [flags]``.
+
+Without arguments it lists what there is. JAX is imported only when the command line is in order,
+so that a mistyped one is answered at once and before anything is written.
+"""
+
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import ModuleType
+
+from ml_collections import ConfigDict
+
+import medjax.data
+import medjax.systems
+from medjax.errors import UsageError, UserError, nearest
+from medjax.prepare import find_sources
+from medjax.run import usage, words, workdir
+from medjax.run.arguments import Arguments, parse_arguments
+from medjax.run.signals import Interrupted, stop_on_signals
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command line and return its exit code.
+
+    0 done; 1 a fault outside the program; 2 a wrong command line, nothing written; 143 and 130
+    after SIGTERM and SIGINT, with the state saved. A fault inside the program keeps its traceback.
+    """
+    os.umask(0o077)  # Everything written may tell of patients.
+    try:
+        with stop_on_signals():
+            command(parse_arguments(argv), bare=not argv)
+    except UserError as error:
+        return _fail(str(error), 2 if isinstance(error, UsageError) else 1)
+    except Interrupted as interrupted:
+        return _fail(f"stopped by {interrupted}; the same command continues", interrupted.exit_code)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        return _fail(f"cannot use {error.filename}: {error.strerror}", 1)
+    return 0
+
+
+def _fail(sentence: str, code: int) -> int:
+    print(f"medjax: {sentence}", file=sys.stderr)
+    return code
+
+
+def command(arguments: Arguments, bare: bool = False) -> None:
+    """Do what `arguments` ask for; `bare` says that there were none."""
+    if arguments.config is None:
+        if not (bare or arguments.help):
+            raise UsageError("--config=PATH is missing; run without arguments for a list")
+        folder = Path(medjax.data.__path__[0])
+        sources = find_sources(folder, medjax.data.__name__)
+        print(usage.overview({name: source.summary for name, source in sources.items()}))
+        return
+    recipe = words.open_recipe(arguments.config)
+    loaded = words.load(recipe, arguments.words, arguments.overrides)
+    if arguments.help:
+        print(usage.config_help(recipe, loaded))
+        return
+    _check_system(loaded.config, recipe.path)
+    if arguments.workdir is None:
+        folder = workdir.default_workdir(recipe.path, loaded.words, loaded.changed, arguments.mode)
+    else:
+        folder = Path(arguments.workdir)
+    workdir.check_workdir(folder, loaded.config, arguments.mode, arguments.allow_optimizer_changes)
+    run(loaded.config, folder, arguments.mode)
+
+
+def _check_system(config: ConfigDict, path: Path) -> None:
+    """Raise UsageError unless `config.system` is a folder of `medjax.systems`."""
+    name = str(config.get("system", ""))
+    folders = sorted(Path(medjax.systems.__path__[0]).glob("*/__init__.py"))
+    known = [folder.parent.name for folder in folders]
+    if name not in known:
+        hint = nearest(name, known) or f"; one of {', '.join(known)}"
+        raise UsageError(f"{path}: no system {name!r}{hint}")
+
+
+def run(config: ConfigDict, folder: Path, mode: str) -> None:
+    """Run the stages of `config` in `folder`, or print again what a finished run gave."""
+    jax = _import_jax(folder)
+    from medjax.run import stages
+
+    results = workdir.finished_results(folder, config) if mode == "train" else None
+    if results is not None:
+        stages.print_results(results)
+        return
+    if config.get("distributed", False):
+        _join_processes(jax)
+    first = jax.process_index() == 0
+    with ExitStack() as held:
+        if first:
+            held.enter_context(workdir.open_workdir(folder, config, mode))
+            print(f"workdir {folder}", flush=True)
+        _check_devices(config, announce=first)
+        stages.run_stages(config, folder.absolute(), mode)
+
+
+def _import_jax(folder: Path) -> ModuleType:
+    """Import JAX quietly, with every cache inside `folder`."""
+    cache = folder.absolute() / ".cache"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("MPLCONFIGDIR", str(cache / "matplotlib"))
+    from absl import flags, logging
+
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()  # Grain's worker processes ask for it.
+    logging.set_verbosity(logging.ERROR)
+    jax = importlib.import_module("jax")
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        jax.config.update("jax_compilation_cache_dir", str(cache / "jax"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    return jax
+
+
+def _join_processes(jax: ModuleType) -> None:
+    """Join the other processes of this run, as the cluster describes them."""
+    try:
+        jax.distributed.initialize()
+    except (RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"config.distributed is set but JAX found no cluster: {reason}") from error
+
+
+def _check_devices(config: ConfigDict, announce: bool) -> None:
+    """Print the devices; say so, or refuse, when an accelerator lies idle."""
+    from medjax.run import devices
+
+    if config.get("require_accelerator", False):
+        devices.require_accelerator()
+    if announce:
+        print(devices.describe_devices(), flush=True)
+        idle = devices.missing_accelerator()
+        if idle is not None:
+            print(f"medjax: {idle}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,95 @@
+"""A config as values: dotted names, JSON, differences, digests.
+
+Configs are `ml_collections.ConfigDict`s. Their values are numbers, booleans, text, None, tuples
+of these and further ConfigDicts, so that a config is stored as JSON and is never executed again.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from medjax.errors import UsageError
+
+ABSENT = "absent"
+"""Stands for the missing value of a field that only one of two configs has."""
+
+
+class Difference(NamedTuple):
+    """A field whose value is not the same in two configs."""
+
+    name: str
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.old!r} -> {self.new!r}"
+
+
+def flatten(config: ConfigDict | Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields as ``{"data.dir": value}``, sorted by name within each group."""
+    flat: dict[str, Any] = {}
+    for name in sorted(config):
+        value = config[name]
+        if isinstance(value, ConfigDict | Mapping):
+            flat.update({f"{name}.{inner}": v for inner, v in flatten(value).items()})
+        else:
+            flat[name] = value
+    return flat
+
+
+def check_values(config: ConfigDict) -> None:
+    """Raise UsageError when a field holds what cannot be stored as JSON and overridden as text."""
+    for name, value in flatten(config).items():
+        if not _is_plain(value):
+            mend = "write a tuple" if isinstance(value, list) else "use numbers, text or tuples"
+            raise UsageError(f"config.{name} is of type {type(value).__name__}; {mend}")
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def to_json(config: ConfigDict) -> dict[str, Any]:
+    """Return the config as nested dictionaries of JSON values; tuples become lists."""
+    return json.loads(json.dumps(_nested(config), allow_nan=False))
+
+
+def _nested(config: ConfigDict) -> dict[str, Any]:
+    return {k: _nested(v) if isinstance(v, ConfigDict) else v for k, v in config.items()}
+
+
+def from_json(values: Mapping[str, Any]) -> ConfigDict:
+    """Return the locked config that `to_json` gave `values` of; lists become tuples."""
+    config = ConfigDict({name: _restored(value) for name, value in values.items()})
+    return config.lock()
+
+
+def _restored(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _restored(inner) for name, inner in value.items()}
+    return tuple(map(_restored, value)) if isinstance(value, list) else value
+
+
+def differences(old: ConfigDict, new: ConfigDict) -> list[Difference]:
+    """Return the fields that differ, sorted by name, each with both values (or ``"absent"``)."""
+    before, after = flatten(from_json(to_json(old))), flatten(from_json(to_json(new)))
+    return [
+        Difference(name, before.get(name, ABSENT), after.get(name, ABSENT))
+        for name in sorted(before.keys() | after.keys())
+        if name not in before or name not in after or before[name] != after[name]
+    ]
+
+
+def canonical_json(values: Mapping[str, Any]) -> str:
+    """Return `values` as JSON in one form: sorted keys, no blanks."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def overrides_hash(changed: Mapping[str, Any]) -> str:
+    """Return eight hexadecimal digits for ``{dotted name: value}``, whatever its order."""
+    return hashlib.sha256(canonical_json(changed).encode()).hexdigest()[:8]
