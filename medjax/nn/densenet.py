@@ -41,9 +41,7 @@ class DenseBlock(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     def setup(self) -> None:
-        self.layers = [
-            DenseLayer(self.growth, self.groups, self.dtype) for _ in range(self.depth)
-        ]
+        self.layers = [DenseLayer(self.growth, self.groups, self.dtype) for _ in range(self.depth)]
 
     def __call__(self, x: jax.Array, mask: jax.Array | None, *, train: bool) -> jax.Array:
         for layer in self.layers:
@@ -95,9 +93,7 @@ class DenseNet(nn.Module):
             width = (width // 2 if index else width) + depth * self.growth
         return width
 
-    def __call__(
-        self, x: jax.Array, mask: jax.Array | None = None, *, train: bool
-    ) -> jax.Array:
+    def __call__(self, x: jax.Array, mask: jax.Array | None = None, *, train: bool) -> jax.Array:
         """Return pooled features [batch, features] of images [batch, height, width, channels]."""
         x = nn.relu(self.stem_norm(self.stem_conv(x), mask, train=train))
         x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))

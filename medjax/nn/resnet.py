@@ -132,9 +132,7 @@ class ResNet(nn.Module):
         expansion = 4 if self.bottleneck else 1
         return self.width * 2 ** (len(self.stage_sizes) - 1) * expansion
 
-    def maps(
-        self, x: jax.Array, mask: jax.Array | None = None, *, train: bool
-    ) -> list[jax.Array]:
+    def maps(self, x: jax.Array, mask: jax.Array | None = None, *, train: bool) -> list[jax.Array]:
         """Return the maps [batch, height, width, channels] after the stem and after each stage."""
         out = []
         for part in self.parts:
@@ -142,9 +140,7 @@ class ResNet(nn.Module):
             out.append(x)
         return out
 
-    def __call__(
-        self, x: jax.Array, mask: jax.Array | None = None, *, train: bool
-    ) -> jax.Array:
+    def __call__(self, x: jax.Array, mask: jax.Array | None = None, *, train: bool) -> jax.Array:
         """Return pooled features [batch, features] of images [batch, height, width, channels]."""
         return self.maps(x, mask, train=train)[-1].mean((1, 2))
 

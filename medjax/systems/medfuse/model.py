@@ -83,9 +83,7 @@ class MedFuse(nn.Module):
                 f"absent_images {self.absent_images!r} is neither 'masked' nor 'zeros'"
             )
         if self.labels not in ("pheno", "mortality", "radiology"):
-            raise UsageError(
-                f"labels {self.labels!r} is none of 'pheno', 'mortality', 'radiology'"
-            )
+            raise UsageError(f"labels {self.labels!r} is none of 'pheno', 'mortality', 'radiology'")
         both = ("early", "joint", "unified", "uni_ehr_lstm")
         if self.labels == "radiology" and self.fusion in both:
             raise UsageError(f"fusion {self.fusion!r} has no radiology labels; use lstm or uni_cxr")

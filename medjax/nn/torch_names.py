@@ -1,0 +1,177 @@
+"""PyTorch's names and layouts of layers, and ours: one table serves both directions.
+
+A table is a list of `Layer`s; `from_torch` and `to_torch` read it. Tables of whole networks are
+made by functions (`resnet_layers`) and set under a prefix by `under`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from flax import traverse_util
+
+from medjax.errors import UserError
+
+StateDict = Mapping[str, np.ndarray]
+
+
+class Layer(NamedTuple):
+    """One layer under its two names."""
+
+    published: str
+    """Prefix of its names in a state dict, "layer1.0.conv1"."""
+    path: tuple[str, ...]
+    """Path of its module in our tree."""
+    kind: str
+    """"conv", "linear", "batch_norm" or "lstm"."""
+
+
+class _Leaf(NamedTuple):
+    collection: str
+    name: str
+    to_ours: Callable[[np.ndarray], np.ndarray]
+    to_torch: Callable[[np.ndarray], np.ndarray]
+
+
+def _same(x: np.ndarray) -> np.ndarray:
+    return x
+
+
+def _conv_to_ours(kernel: np.ndarray) -> np.ndarray:
+    """[out, in, *space] -> [*space, in, out]."""
+    return np.moveaxis(kernel, (1, 0), (-2, -1))
+
+
+def _conv_to_torch(kernel: np.ndarray) -> np.ndarray:
+    """[*space, in, out] -> [out, in, *space]."""
+    return np.moveaxis(kernel, (-1, -2), (0, 1))
+
+
+_LEAVES: dict[str, dict[str, _Leaf]] = {
+    "conv": {
+        "weight": _Leaf("params", "kernel", _conv_to_ours, _conv_to_torch),
+        "bias": _Leaf("params", "bias", _same, _same),
+    },
+    "linear": {
+        "weight": _Leaf("params", "kernel", np.transpose, np.transpose),
+        "bias": _Leaf("params", "bias", _same, _same),
+    },
+    "batch_norm": {
+        "weight": _Leaf("params", "scale", _same, _same),
+        "bias": _Leaf("params", "bias", _same, _same),
+        "running_mean": _Leaf("batch_stats", "mean", _same, _same),
+        "running_var": _Leaf("batch_stats", "var", _same, _same),
+    },
+    "lstm": {
+        "weight_ih_l0": _Leaf("params", "input_kernel", np.transpose, np.transpose),
+        "weight_hh_l0": _Leaf("params", "recurrent_kernel", np.transpose, np.transpose),
+        "bias_ih_l0": _Leaf("params", "input_bias", _same, _same),
+        "bias_hh_l0": _Leaf("params", "recurrent_bias", _same, _same),
+    },
+}
+_COUNTER = "num_batches_tracked"
+"""BatchNorm's step counter: without effect where the momentum is fixed, so we hold none."""
+
+
+def under(layers: Iterable[Layer], published: str, path: tuple[str, ...]) -> list[Layer]:
+    """Set a table under a prefix of both names."""
+    return [
+        Layer(f"{published}.{layer.published}", path + layer.path, layer.kind) for layer in layers
+    ]
+
+
+def from_torch(layers: Sequence[Layer], state_dict: StateDict) -> dict[str, Any]:
+    """Return Flax variables of a state dict.
+
+    Layers of the table that the state dict does not hold are left out.
+
+    Raises:
+        UserError: a name that the table does not know.
+    """
+    flat: dict[tuple[str, ...], np.ndarray] = {}
+    known = {layer.published: layer for layer in layers}
+    for name, value in state_dict.items():
+        prefix, _, suffix = name.rpartition(".")
+        layer = known.get(prefix)
+        if layer is not None and layer.kind == "batch_norm" and suffix == _COUNTER:
+            continue
+        if layer is None or suffix not in _LEAVES[layer.kind]:
+            raise UserError(f"weight {name!r} belongs to no layer of this network")
+        leaf = _LEAVES[layer.kind][suffix]
+        flat[(leaf.collection, *layer.path, leaf.name)] = np.ascontiguousarray(
+            leaf.to_ours(np.asarray(value))
+        )
+    return traverse_util.unflatten_dict(flat)
+
+
+def to_torch(layers: Sequence[Layer], variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return the state dict of Flax variables, the table's layers in order.
+
+    BatchNorm's `num_batches_tracked` is 0.
+
+    Raises:
+        UserError: a variable that the table does not know.
+    """
+    flat = traverse_util.flatten_dict(dict(variables))
+    state_dict: dict[str, np.ndarray] = {}
+    for layer in layers:
+        found = False
+        for suffix, leaf in _LEAVES[layer.kind].items():
+            key = (leaf.collection, *layer.path, leaf.name)
+            if key in flat:
+                value = leaf.to_torch(np.asarray(flat.pop(key)))
+                state_dict[f"{layer.published}.{suffix}"] = np.ascontiguousarray(value)
+                found = True
+        if found and layer.kind == "batch_norm":
+            state_dict[f"{layer.published}.{_COUNTER}"] = np.zeros((), np.int64)
+    if flat:
+        raise UserError(f"variable {'/'.join(min(flat))!r} has no published name")
+    return state_dict
+
+
+def resnet_layers(stage_sizes: Sequence[int], bottleneck: bool = False) -> list[Layer]:
+    """The table of `medjax.nn.resnet.ResNet` in torchvision's names."""
+    layers = [
+        Layer("conv1", ("stem", "Conv_0"), "conv"),
+        Layer("bn1", ("stem", "BatchNorm_0"), "batch_norm"),
+    ]
+    for stage, depth in enumerate(stage_sizes):
+        for block in range(depth):
+            name = f"layer{stage + 1}.{block}"
+            path = (f"stages_{stage}", f"blocks_{block}")
+            for index in range(3 if bottleneck else 2):
+                layers += [
+                    Layer(f"{name}.conv{index + 1}", (*path, f"convs_{index}"), "conv"),
+                    Layer(f"{name}.bn{index + 1}", (*path, f"norms_{index}"), "batch_norm"),
+                ]
+            if block == 0 and (bottleneck or stage > 0):
+                layers += [
+                    Layer(f"{name}.downsample.0", (*path, "shortcut_conv"), "conv"),
+                    Layer(f"{name}.downsample.1", (*path, "shortcut_norm"), "batch_norm"),
+                ]
+    return layers
+
+
+def densenet_layers(stage_sizes: Sequence[int] = (6, 12, 24, 16)) -> list[Layer]:
+    """The table of `medjax.nn.densenet.DenseNet` in torchvision's names."""
+    layers = [
+        Layer("features.conv0", ("stem_conv",), "conv"),
+        Layer("features.norm0", ("stem_norm",), "batch_norm"),
+    ]
+    for stage, depth in enumerate(stage_sizes):
+        for index in range(depth):
+            name = f"features.denseblock{stage + 1}.denselayer{index + 1}"
+            path = (f"blocks_{stage}", f"layers_{index}")
+            for half in range(2):
+                layers += [
+                    Layer(f"{name}.norm{half + 1}", (*path, f"norms_{half}"), "batch_norm"),
+                    Layer(f"{name}.conv{half + 1}", (*path, f"convs_{half}"), "conv"),
+                ]
+        if stage < len(stage_sizes) - 1:
+            name, path = f"features.transition{stage + 1}", (f"transitions_{stage}",)
+            layers += [
+                Layer(f"{name}.norm", (*path, "BatchNorm_0"), "batch_norm"),
+                Layer(f"{name}.conv", (*path, "Conv_0"), "conv"),
+            ]
+    layers.append(Layer(f"features.norm{len(stage_sizes) + 1}", ("last_norm",), "batch_norm"))
+    return layers
