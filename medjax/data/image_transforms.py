@@ -27,6 +27,7 @@ class Augmentation(NamedTuple):
     """Shift along each axis, as a share of that side, uniform in [-translate, translate]."""
 
 
+PUBLISHED = Augmentation()
 REPLICATION = Augmentation(degrees=10.0, scale=(0.95, 1.05), translate=0.05)
 """The milder ranges of the replication (prunbun/medfuse)."""
 
@@ -41,7 +42,7 @@ def train_view(
     generator: np.random.Generator,
     resize: int = 256,
     crop: int = 224,
-    augmentation: Augmentation = Augmentation(),
+    augmentation: Augmentation = PUBLISHED,
 ) -> np.ndarray:
     """A random view for training: uint8 [height, width] -> [crop, crop].
 

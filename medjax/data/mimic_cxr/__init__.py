@@ -1,0 +1,1 @@
+"""MIMIC-CXR-JPG: tables, the link between films and ICU stays, preparation."""

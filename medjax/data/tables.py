@@ -1,0 +1,67 @@
+"""Small CSV tables read by column name, as text, with errors that name the file."""
+
+import gzip
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from medjax.errors import UserError, nearest
+
+
+def find_table(folder: Path, *patterns: str) -> Path | None:
+    """Return the last name that matches one of the glob patterns, plain before .gz; else None."""
+    for pattern in patterns:
+        plain, packed = sorted(folder.glob(pattern)), sorted(folder.glob(f"{pattern}.gz"))
+        if plain or packed:
+            return (plain or packed)[-1]
+    return None
+
+
+def read_table(path: Path, columns: Sequence[str] | None, optional: Sequence[str] = ()):
+    """Read columns of a CSV file (gzip by name) as text; an empty field is "".
+
+    Column names are compared without case and blanks at the ends; extra columns and a byte-order
+    mark are accepted. `columns` None reads all, under the names of the file.
+
+    Returns:
+        DataFrame with `columns` and those of `optional` that exist, in this order.
+
+    Raises:
+        UserError: missing file or column, damaged gzip, rows of unequal length, not UTF-8.
+    """
+    try:
+        table = pd.read_csv(
+            path, dtype=str, keep_default_na=False, na_filter=False, encoding="utf-8-sig"
+        )
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as e:
+        raise UserError(f"{path}: damaged gzip file ({e}); fetch it again") from e
+    except (ValueError, OSError) as e:
+        reason = str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
+        raise UserError(f"{path}: not a readable CSV table ({reason})") from e
+    if columns is None:
+        return table
+    known = {str(name).strip().lower(): name for name in table.columns}
+    for name in columns:
+        if name.lower() not in known:
+            raise UserError(f"{path}: no column {name!r}{nearest(name, map(str, table.columns))}")
+    wanted = [*columns, *(name for name in optional if name.lower() in known)]
+    return table[[known[name.lower()] for name in wanted]].set_axis(wanted, axis=1)
+
+
+def integers(values: pd.Series, path: Path) -> np.ndarray:
+    """Convert a text column to int64 [rows] without passing through float.
+
+    Raises:
+        UserError: the first value that is no integer, by row (the header is row 1) and column.
+    """
+    stripped = values.str.strip()
+    wrong = ~stripped.str.fullmatch(r"[+-]?\d{1,18}")
+    if wrong.any():
+        row = int(np.flatnonzero(wrong.to_numpy(dtype=bool))[0]) + 2
+        raise UserError(f"{path}, row {row}: column {values.name!r} is not an integer")
+    return stripped.to_numpy(dtype=object).astype(np.int64)

@@ -1,0 +1,75 @@
+"""Films read, shrunk and encoded in parallel, in a fixed order, within bounded memory."""
+
+import collections
+import functools
+import itertools
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from medjax.data.images import encode_jpeg, read_grey, resolve_under, shrink_to_width
+from medjax.errors import UserError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Encoding(NamedTuple):
+    """How films are stored."""
+
+    width: int = 512
+    """Wider films are resized to this width (pixels)."""
+    quality: int = 75
+    """JPEG quality."""
+
+
+class Encoded(NamedTuple):
+    """A film as JPEG bytes, or the reason why it cannot be read."""
+
+    data: bytes
+    error: str = ""
+
+
+def encode_film(root: Path, encoding: Encoding, relative: str) -> Encoded:
+    """Read the film `root`/`relative` and return its JPEG bytes; never raises for a bad file."""
+    try:
+        pixels = read_grey(resolve_under(root, relative))
+    except (UserError, OSError) as e:
+        return Encoded(b"", str(e))
+    return Encoded(encode_jpeg(shrink_to_width(pixels, encoding.width), encoding.quality))
+
+
+def encode_films(
+    root: Path, relatives: Iterable[str], encoding: Encoding, workers: int
+) -> Iterator[Encoded]:
+    """Yield the encoded films in the order of `relatives`.
+
+    Raises:
+        UserError: when a worker process dies.
+    """
+    return ordered_map(functools.partial(encode_film, root, encoding), relatives, workers)
+
+
+def ordered_map(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
+    """Map in `workers` processes (1: in this one), in order, with a few items in flight."""
+    if workers == 1:
+        yield from map(function, items)
+        return
+    remaining = iter(items)
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        flying: collections.deque[Future[R]] = collections.deque(
+            pool.submit(function, item) for item in itertools.islice(remaining, 4 * workers)
+        )
+        while flying:
+            yield flying.popleft().result()
+            flying.extend(pool.submit(function, item) for item in itertools.islice(remaining, 1))
+    except BrokenProcessPool:
+        raise UserError(
+            "a worker process died, mostly for want of memory; run again with fewer --workers"
+        ) from None
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

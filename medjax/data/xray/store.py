@@ -1,0 +1,161 @@
+"""The set `xray`: features, splits by subject, and the writing of films with a budget for bad ones.
+
+A film's `dicom_id` (for tables: the image's path) is its key, so a split lies in the order of ids.
+"""
+
+import hashlib
+import io
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow_datasets as tfds
+from tqdm import tqdm
+
+from medjax.data.prepared import SetSpec, SetSummary, write_set
+from medjax.data.xray.encode import Encoding, encode_films
+from medjax.errors import UserError
+
+NAME = "xray"
+VERSION = "1.0.0"
+NOT_MENTIONED = -2
+"""Label value of a finding that the report (or the table) does not mention; -1 is uncertain."""
+TEST_SHARE, VALIDATION_SHARE = 0.20, 0.08
+
+
+class Film(NamedTuple):
+    """One film before its pixels are read."""
+
+    dicom_id: str
+    path: str
+    """Relative to the root of the images."""
+    split: str
+    subject_id: int
+    study_id: int
+    view: str
+    study_time: int
+    """Seconds since 1970 of the shifted calendar; 0 when unknown."""
+    labels: tuple[int, ...]
+    findings: str = ""
+    impression: str = ""
+
+
+class Source(NamedTuple):
+    """What the set says of where it comes from."""
+
+    description: str
+    citation: str
+    license: str
+
+
+class BadImage(NamedTuple):
+    """A film that could not be read."""
+
+    dicom_id: str
+    error: str
+
+
+def hash_split(subject: str) -> str:
+    """Split of a subject by the SHA-256 of its id: 20 % test, 8 % validation, else train."""
+    u = int(hashlib.sha256(subject.encode()).hexdigest()[:8], 16) / 2**32
+    if u < TEST_SHARE:
+        return "test"
+    return "validation" if u < TEST_SHARE + VALIDATION_SHARE else "train"
+
+
+def xray_spec(labels: int, source: Source) -> SetSpec:
+    """The set `xray` with `labels` labels a film."""
+    scalar, text = tfds.features.Scalar, tfds.features.Text
+    features = {
+        "image": tfds.features.Image(shape=(None, None, 1), encoding_format="jpeg"),
+        "dicom_id": text(),
+        "study_id": scalar(np.int64),
+        "subject_id": scalar(np.int64),
+        "view": text(),
+        "study_time": scalar(np.int64),
+        "labels": tfds.features.Tensor(shape=(labels,), dtype=np.int8),
+        "findings": text(),
+        "impression": text(),
+    }
+    return SetSpec(NAME, VERSION, features, *source)
+
+
+def write_films(
+    out: Path,
+    root: Path,
+    films: Sequence[Film],
+    splits: Sequence[str],
+    source: Source,
+    encoding: Encoding,
+    workers: int,
+    max_bad_images: int,
+) -> tuple[SetSummary, list[BadImage]]:
+    """Read, shrink and write all films; return the summary and the films that were left out.
+
+    Raises:
+        UserError: a subject in two splits, two films of one id, or more than `max_bad_images`
+            unreadable films (named is the first).
+    """
+    check_subjects(films)
+    bad: list[BadImage] = []
+    progress = tqdm(total=len(films), unit=" images", desc="films", disable=None)
+
+    def examples(split: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+        part = [film for film in films if film.split == split]
+        encoded = encode_films(root, [film.path for film in part], encoding, workers)
+        for film, result in zip(part, encoded):
+            progress.update()
+            if not result.error:
+                yield film.dicom_id, _example(film, result.data)
+                continue
+            bad.append(BadImage(film.dicom_id, result.error))
+            if len(bad) > max_bad_images:
+                raise UserError(
+                    f"{bad[0].error} (unreadable images: {len(bad)}; "
+                    "--max_bad_images=N leaves out up to N)"
+                )
+
+    start = time.monotonic()
+    labels = len(films[0].labels) if films else 0
+    with progress:
+        spec = xray_spec(labels, source)
+        summary = write_set(out, spec, {split: examples(split) for split in splits})
+    seconds = time.monotonic() - start
+    print(f"{len(films):,} images in {seconds:.1f} s ({len(films) / seconds:.1f} images/s)")
+    return summary, bad
+
+
+def check_subjects(films: Sequence[Film]) -> None:
+    """Refuse a subject whose films stand in two splits.
+
+    Raises:
+        UserError: with the number of such subjects.
+    """
+    split_of: dict[int, str] = {}
+    mixed = {
+        film.subject_id
+        for film in films
+        if split_of.setdefault(film.subject_id, film.split) != film.split
+    }
+    if mixed:
+        raise UserError(
+            f"{len(mixed)} subjects have images in more than one split; split by subject, for "
+            "example with --split=hash"
+        )
+
+
+def _example(film: Film, data: bytes) -> dict[str, Any]:
+    """The record of a film."""
+    return {
+        "image": io.BytesIO(data),
+        "dicom_id": film.dicom_id,
+        "study_id": film.study_id,
+        "subject_id": film.subject_id,
+        "view": film.view,
+        "study_time": film.study_time,
+        "labels": np.asarray(film.labels, np.int8),
+        "findings": film.findings,
+        "impression": film.impression,
+    }
