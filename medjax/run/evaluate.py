@@ -65,7 +65,8 @@ class Predictor:
         self._shapes.add(shape)
         start = time.perf_counter()
         outputs = jax.block_until_ready(self._predict(variables, batch, key))
-        self._say(f"  compiled prediction {len(self._shapes)} in {time.perf_counter() - start:.1f} s")
+        seconds = time.perf_counter() - start
+        self._say(f"  compiled prediction {len(self._shapes)} in {seconds:.1f} s")
         return outputs
 
 

@@ -77,7 +77,7 @@ def start_from(
 
     init_from: "" (keep all), one source (all variables must be in it), or pairs
     (part, source) / triples (part, source, part of the source), a part being a path such as
-    "ehr_encoder" or "encoder/ecg" under which everything is taken, parameters and statistics.
+    "ehr" or "encoder/ecg" under which everything is taken, parameters and statistics.
 
     Raises:
         UserError: names are missing in the source or have another shape; they are listed.

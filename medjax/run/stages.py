@@ -20,7 +20,8 @@ from medjax.files import write_json
 from medjax.run import evaluate, init_from, plots, sharding
 from medjax.run.checkpoint import Checkpoints
 from medjax.run.report.metrics_log import MetricsLog, read_rows
-from medjax.run.report.tables import parameter_table
+from medjax.run.report.tables import parameter_table, results_table
+from medjax.run.signals import Signals, catch_signals
 from medjax.run.step import init_state
 from medjax.run.system import System, Variables
 from medjax.run.train import Timing, Training, train
@@ -34,6 +35,11 @@ def say(text: str) -> None:
         print(text, flush=True)
 
 
+def print_results(results: Results) -> None:
+    """Print the results table of a finished run."""
+    say(results_table(results))
+
+
 def system_module(name: str) -> ModuleType:
     """Import `medjax.systems.<name>.system`; systems are found by the name of their folder."""
     folder = Path(__file__).parent.parent / "systems"
@@ -45,23 +51,26 @@ def system_module(name: str) -> ModuleType:
     return importlib.import_module(f"medjax.systems.{name}.system")
 
 
-def run_stages(config: ConfigDict, workdir: Path, mode: str) -> Results:
+def run_stages(
+    config: ConfigDict, workdir: Path, mode: str, module: ModuleType | None = None
+) -> Results:
     """Run every stage in `mode` ("train", "evaluate" or "predict"); return and write the results.
 
     A stage that is finished is read, not run again, so a resumed run continues in the right one.
+    `module` stands in for the system that the config names.
     """
     with jax.default_matmul_precision(config.matmul_precision):
-        return _run_stages(config, workdir, mode)
+        return _run_stages(config, workdir, mode, module or system_module(config.system))
 
 
-def _run_stages(config: ConfigDict, workdir: Path, mode: str) -> Results:
-    module = system_module(config.system)
+def _run_stages(config: ConfigDict, workdir: Path, mode: str, module: ModuleType) -> Results:
     for stage in config.stages:
         if stage not in config:
             raise UsageError(f"config.stages names {stage!r}, which the config does not define")
     data = module.open_data(config, workdir)
     mesh = sharding.make_mesh()
     results: Results = {}
+    keep = mode == "train"
     timing: dict[str, Any] = read_json(workdir / "timing.json") if mode == "train" else {}
     for stage in config.stages:
         finished = workdir / stage / "results.json"
@@ -76,12 +85,86 @@ def _run_stages(config: ConfigDict, workdir: Path, mode: str) -> Results:
             continue
         results[stage], seconds = run.train_and_evaluate() if mode == "train" else run.evaluate()
         timing[stage] = {**seconds, "seconds": time.perf_counter() - start, **memory()}
-        if jax.process_index() == 0:
+        # Results mark a stage as finished: evaluating a half-trained one must not write them.
+        keep = mode == "train" or finished.is_file() or not run.checkpoints.steps()
+        if keep and jax.process_index() == 0:
             write_json(finished, results[stage])
             write_json(workdir / "timing.json", timing)
-    if mode != "predict" and jax.process_index() == 0:
+    if mode == "predict":
+        return results
+    if keep and jax.process_index() == 0:
         write_json(workdir / "results.json", results)
+    print_results(results)
     return results
+
+
+def print_results(results: Results) -> None:
+    """Print the results table of a finished run."""
+    say(results_table(results))
+
+
+def system_module(name: str) -> ModuleType:
+    """Import `medjax.systems.<name>.system`; systems are found by the name of their folder."""
+    folder = Path(__file__).parent.parent / "systems"
+    known = sorted(p.parent.name for p in folder.glob("*/system.py"))
+    if name not in known:
+        raise UsageError(
+            f"config.system {name!r} is none of {', '.join(known)}{nearest(name, known)}"
+        )
+    return importlib.import_module(f"medjax.systems.{name}.system")
+
+
+def run_stages(
+    config: ConfigDict, workdir: Path, mode: str, module: ModuleType | None = None
+) -> Results:
+    """Run every stage in `mode` ("train", "evaluate" or "predict"); return and write the results.
+
+    A stage that is finished is read, not run again, so a resumed run continues in the right one.
+    `module` stands in for the system that the config names.
+    """
+    with jax.default_matmul_precision(config.matmul_precision):
+        return _run_stages(config, workdir, mode, module or system_module(config.system))
+
+
+def _run_stages(config: ConfigDict, workdir: Path, mode: str, module: ModuleType) -> Results:
+    for stage in config.stages:
+        if stage not in config:
+            raise UsageError(f"config.stages names {stage!r}, which the config does not define")
+    data = module.open_data(config, workdir)
+    mesh = sharding.make_mesh()
+    results: Results = {}
+    keep = mode == "train"
+    timing: dict[str, Any] = read_json(workdir / "timing.json") if mode == "train" else {}
+    for stage in config.stages:
+        finished = workdir / stage / "results.json"
+        if mode == "train" and finished.is_file():
+            results[stage] = read_json(finished)
+            continue
+        say(f"stage {stage}")
+        start = time.perf_counter()
+        run = Stage(config, stage, workdir, mesh, module, data)
+        if mode == "predict":
+            run.predict()
+            continue
+        results[stage], seconds = run.train_and_evaluate() if mode == "train" else run.evaluate()
+        timing[stage] = {**seconds, "seconds": time.perf_counter() - start, **memory()}
+        # Results mark a stage as finished: evaluating a half-trained one must not write them.
+        keep = mode == "train" or finished.is_file() or not run.checkpoints.steps()
+        if keep and jax.process_index() == 0:
+            write_json(finished, results[stage])
+            write_json(workdir / "timing.json", timing)
+    if mode == "predict":
+        return results
+    # results.json marks a finished training: evaluating a half-trained run must not write it.
+    trained = all((workdir / s / "checkpoints").is_dir() for s in config.stages)
+    if jax.process_index() == 0 and (mode == "train" or not trained or _finished(workdir)):
+        write_json(workdir / "results.json", results)
+    print_results(results)
+    return results
+
+
+def _finished(workdir: Path) -> bool:
+    return (workdir / "results.json").is_file()
 
 
 class Stage:
@@ -171,8 +254,14 @@ class Stage:
     def train(self, system: System, variables: Variables) -> Timing:
         """Train the stage to its end, from its newest checkpoint if there is one."""
         say(parameter_table(variables["params"], system.updates))
-        log = MetricsLog(self.folder)
-        training = Training(
+        with MetricsLog(self.folder) as log, catch_signals() as signals:
+            training = self.training(system, log, signals)
+            train(training, init_state(system, variables, jax.random.fold_in(self.key, 2)))
+        return training.timing
+
+    def training(self, system: System, log: MetricsLog, signals: Signals) -> Training:
+        """Gather what the training loop works with."""
+        return Training(
             stage=self.name,
             system=system,
             options=self.options.train,
@@ -182,12 +271,10 @@ class Stage:
             workers=self.config.loader.workers,
             predictor=self.predictor(system),
             checkpoints=self.checkpoints,
+            signals=signals,
             log=log,
             say=say,
         )
-        with log:
-            train(training, init_state(system, variables, jax.random.fold_in(self.key, 2)))
-        return training.timing
 
     def score(self, system: System, variables: Variables) -> dict[str, dict[str, Any]]:
         """Score the stage's splits, write predictions and plots, return the metrics as JSON."""

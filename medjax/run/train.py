@@ -17,13 +17,14 @@ from ml_collections import ConfigDict
 
 from medjax.data import pipeline
 from medjax.errors import UserError
-from medjax.run import sharding, signals
+from medjax.run import sharding
 from medjax.run.checkpoint import Checkpoints
 from medjax.run.evaluate import Predictor, score
 from medjax.run.optim import Plateau
 from medjax.run.position import ORDERS, TRAIN, Position, position_from_json
 from medjax.run.report.metrics_log import MetricsLog
 from medjax.run.report.progress import Progress
+from medjax.run.signals import Interrupted, Signals
 from medjax.run.step import TrainState, make_train_step
 from medjax.run.system import BatchPlan, System
 
@@ -66,6 +67,7 @@ class Training:
     workers: int
     predictor: Predictor
     checkpoints: Checkpoints
+    signals: Signals
     log: MetricsLog
     say: Callable[[str], None]
     timing: Timing = field(default_factory=Timing)
@@ -89,14 +91,12 @@ def train(training: Training, state: TrainState) -> TrainState:
         if phases[position.phase] == TRAIN:
             state, position = train_epoch(training, state, position)
             position = position.next_phase()
-            if signals.requested() or position.finished(options):
+            if position.finished(options):
                 save(training, state, position)
         else:
             state, position, best = validate(training, state, position)
             position = position.next_phase()
             save(training, state, position, best=best)
-        if signals.requested():
-            raise signals.Interrupted(signals.requested())
     return state
 
 
@@ -176,12 +176,13 @@ def train_epoch(
             unseen = (number, scalars)
             position = position._replace(batch=number)
             due = options.save_every and (first + number) % options.save_every == 0
-            if signals.requested() or (due and number < len(plans)):
+            signum = training.signals.requested(first + number)
+            if signum is not None or (due and number < len(plans)):
                 position = inspect(training, position, first, *unseen, len(plans), progress)
                 unseen = None
                 save(training, state, position)
-            if signals.requested():
-                raise signals.Interrupted(signals.requested())
+            if signum is not None:
+                raise Interrupted(signum)
         if unseen is not None:
             position = inspect(training, position, first, *unseen, len(plans), progress)
     training.timing.step_seconds += time.perf_counter() - start - training.timing.compile_seconds

@@ -1,0 +1,299 @@
+"""MedFuse (Hayat, Geras, Shamout, MLHC 2022): words after the colon choose size, task and run.
+
+    configs/medfuse.py                                   the demo: invented patients, minutes
+    configs/medfuse.py:published,phenotyping,medfuse     the paper's recipe on prepared MIMIC
+
+The base below is the published recipe; `smoke` and `demo` make it small.
+"""
+
+from ml_collections import ConfigDict, config_dict
+
+from medjax.errors import UsageError
+
+
+def get_config() -> ConfigDict:
+    """MedFuse: ICU time series and chest X-rays."""
+    config = ConfigDict()
+    config.system = "medfuse"
+    config.size = "published"  # set by the words smoke, demo and published
+    config.seed = 1002
+    # "default" is what is right; "published" sets every quirk listed in `finish`.
+    config.compat = "default"
+    config.stages = ("cxr", "ehr", "fusion")
+
+    config.data = ConfigDict()
+    config.data.dir = config_dict.placeholder(str)  # prepared mimic_iv; none: the demo
+    config.data.xray_dir = config_dict.placeholder(str)  # prepared films; none: no images
+    config.data.task = "in_hospital_mortality"  # or "phenotyping"
+    # Series are padded to the first bucket that holds the batch's longest: few compilations.
+    config.data.length_buckets = (48, 96, 144, 192, 288, 384, 576, 768, 1152, 1536)
+    config.data.image = ConfigDict()
+    config.data.image.resize = 256  # shorter side, pixels
+    config.data.image.crop = 224
+    config.data.image.degrees = 45.0
+    config.data.image.translate = 0.15
+    config.data.image.scale = (0.85, 1.15)
+    config.data.image.flip = 0.5
+    # Stays without an image in `partial_ehr_cxr`: all of them once, or drawn with replacement.
+    config.data.unpaired_sampling = "each_once"  # or "random_with_replacement"
+    config.data.val_unpaired_ratio = 0.0
+    config.data.test_unpaired_ratio = 1.0
+    config.data.demo = ConfigDict({"patients": 1200, "seed": 7})
+
+    config.cxr = stage(fusion="uni_cxr", labels="radiology", pairs="radiology")
+    config.cxr.optimizer.learning_rate = 1e-4
+    config.cxr.train.epochs = 100
+
+    config.ehr = stage(fusion="uni_ehr", labels="task", pairs="partial_ehr")
+    config.ehr.optimizer.learning_rate = 5.3985e-4
+
+    config.fusion = stage(fusion="lstm", labels="task", pairs="partial_ehr_cxr")
+    config.fusion.optimizer.learning_rate = 1e-4
+    config.fusion.init_from = (("cxr", "cxr"), ("ehr", "ehr"))
+
+    config.evaluation = ConfigDict()
+    config.evaluation.resamples = 1000  # bootstrap, 95 % intervals; 0: none
+    config.evaluation.bootstrap_when = "final"  # or "always": every validation too
+    config.evaluation.bootstrap_one_class = "redraw"  # or "fail"
+
+    config.precision = "float32"  # or "bfloat16": compute only; weights and losses stay float32
+    config.matmul_precision = "default"  # "highest" for exact float32 on accelerators
+    config.sharding = ConfigDict({"parameters": "replicated"})  # or "sharded" over the devices
+    config.loader = ConfigDict({"threads": 4, "workers": 0})
+    config.distributed = False
+    config.require_accelerator = False
+    return config
+
+
+def stage(fusion: str, labels: str, pairs: str) -> ConfigDict:
+    """Return a stage with the paper's hyperparameters; learning rates are set above."""
+    s = ConfigDict()
+    s.model = ConfigDict()
+    s.model.fusion = fusion
+    s.model.backbone = "resnet34"
+    s.model.width = 64  # channels of the first stage
+    s.model.dim = 256  # LSTM width
+    s.model.layers = 2
+    s.model.dropout = 0.3
+    s.model.absent_images = "masked"  # "zeros": stand in BatchNorm statistics as zero images
+    s.data = ConfigDict()
+    s.data.labels = labels  # "task", or "radiology": the 14 labels of the film
+    s.data.pairs = pairs
+    s.data.data_ratio = 1.0
+    s.init_from = ""
+    s.optimizer = ConfigDict()
+    s.optimizer.name = "adam"
+    s.optimizer.learning_rate = 1e-4
+    s.optimizer.b1 = 0.9
+    s.optimizer.b2 = 0.9  # the published learning rates were chosen with it
+    s.optimizer.eps = 1e-8
+    s.optimizer.weight_decay = 0.0
+    s.optimizer.momentum = 0.0
+    s.optimizer.clip_norm = 0.0
+    s.optimizer.schedule = "constant"
+    s.optimizer.warmup_steps = 0
+    s.optimizer.warmup_learning_rate = 0.0
+    s.optimizer.final_learning_rate = 0.0
+    s.train = ConfigDict()
+    s.train.epochs = 50
+    s.train.global_batch_size = 16
+    s.train.evaluation_batch_size = 16
+    s.train.accumulation = 1
+    s.train.evaluate_every = 1  # epochs
+    s.train.validation_split = "validation"
+    s.train.final_splits = ("validation", "test")
+    s.train.monitor = "auroc/macro"
+    s.train.monitor_mode = "max"
+    s.train.patience = 15  # evaluations without a better monitored value; 0: never stop early
+    s.train.plateau = ConfigDict({"factor": 0.5, "patience": 10, "threshold": 1e-4})
+    s.train.epoch_order = "train_then_validate"
+    s.train.frozen_encoder_mode = "eval"
+    s.train.on_not_finite = "stop"  # or "skip"
+    s.train.save_every = 1000  # steps, besides at every evaluation; 0: only there
+    s.train.log_every = 10  # steps
+    return s
+
+
+# Sizes
+
+
+def smoke(config: ConfigDict) -> None:
+    """Under 20 s with compilation, for tests."""
+    config.size = "smoke"
+    small(config, patients=160, epochs=1, batch=8)
+    config.evaluation.resamples = 20
+
+
+def demo(config: ConfigDict) -> None:
+    """Invented patients, a small image network: minutes on two cores (the default)."""
+    config.size = "demo"
+    small(config, patients=1200, epochs=12, batch=32)
+
+
+def small(config: ConfigDict, patients: int, epochs: int, batch: int) -> None:
+    """Shrink every stage; the films are 64 pixels wide and the image network is a ResNet-10."""
+    config.data.demo.patients = patients
+    config.data.image.update({"resize": 72, "crop": 64, "degrees": 10.0, "translate": 0.05})
+    config.data.image.scale = (0.95, 1.05)
+    config.stages = ("ehr", "fusion")
+    config.fusion.init_from = (("ehr", "ehr"),)
+    config.loader.threads = 2
+    for s in (config.cxr, config.ehr, config.fusion):
+        s.model.update({"backbone": "resnet10", "width": 16, "dim": 64, "layers": 1})
+        s.train.update({"epochs": epochs, "global_batch_size": batch})
+        s.train.evaluation_batch_size = 64
+        s.train.patience = 0
+        s.optimizer.learning_rate = 1e-3
+        s.optimizer.b2 = 0.999
+
+
+def published(config: ConfigDict) -> None:
+    """The paper's recipe on prepared MIMIC: needs data.dir, and data.xray_dir for films."""
+    config.size = "published"
+
+
+# Tasks
+
+
+def mortality(config: ConfigDict) -> None:
+    """In-hospital mortality from the first 48 hours (the default task)."""
+    config.data.task = "in_hospital_mortality"
+
+
+def phenotyping(config: ConfigDict) -> None:
+    """25 phenotypes from the whole stay."""
+    config.data.task = "phenotyping"
+    config.fusion.optimizer.learning_rate = rate(config, 7e-5, 7e-5)
+
+
+# Runs of the paper
+
+
+def medfuse(config: ConfigDict) -> None:
+    """MedFuse: both encoders pre-trained, then the fusion LSTM (the default run)."""
+
+
+def medfuse_random_init(config: ConfigDict) -> None:
+    """MedFuse with no encoder loaded."""
+    config.stages = ("fusion",)
+    config.fusion.init_from = ""
+    config.fusion.optimizer.learning_rate = rate(config, 7e-5, 9.382e-5)
+
+
+def uni_ehr_all(config: ConfigDict) -> None:
+    """The time series alone, every stay."""
+    config.stages = ("ehr",)
+
+
+def uni_ehr_paired(config: ConfigDict) -> None:
+    """The time series alone, only stays that have an image."""
+    config.stages = ("ehr",)
+    config.ehr.data.pairs = "paired_ehr"
+    config.ehr.optimizer.learning_rate = rate(config, 8.866e-5, 1e-4)
+
+
+def uni_cxr(config: ConfigDict) -> None:
+    """The image alone."""
+    config.stages = ("cxr",)
+    config.cxr.data.update({"labels": "task", "pairs": "paired_ehr_cxr"})
+    config.cxr.train.epochs = config.fusion.train.epochs
+    config.cxr.optimizer.learning_rate = rate(config, 1e-4, 2.951e-5)
+
+
+def early(config: ConfigDict) -> None:
+    """Both encoders pre-trained and frozen, their features concatenated."""
+    config.stages = ("cxr", "ehr", "fusion")
+    config.fusion.init_from = (("cxr", "cxr"), ("ehr", "ehr"))
+    config.fusion.model.fusion = "early"
+    config.fusion.data.pairs = "paired_ehr_cxr"
+    config.fusion.optimizer.learning_rate = rate(config, 3.833e-5, 9.515e-5)
+
+
+def joint(config: ConfigDict) -> None:
+    """Both encoders trained from the start, their features concatenated."""
+    config.stages = ("fusion",)
+    config.fusion.init_from = ""
+    config.fusion.model.fusion = "joint"
+    config.fusion.data.pairs = "paired_ehr_cxr"
+    config.fusion.optimizer.learning_rate = rate(config, 5.652e-5, 4.032e-5)
+
+
+def radiology(config: ConfigDict) -> None:
+    """The image encoder alone, on the 14 labels of the films."""
+    config.stages = ("cxr",)
+
+
+def rate(config: ConfigDict, phenotyping: float, mortality: float) -> float:
+    """Return the paper's learning rate for the task; a small size keeps its own."""
+    if config.size != "published":
+        return config.fusion.optimizer.learning_rate
+    return phenotyping if config.data.task == "phenotyping" else mortality
+
+
+SIZES = (smoke, demo, published)
+TASKS = (mortality, phenotyping)
+RUNS = (
+    medfuse,
+    medfuse_random_init,
+    uni_ehr_all,
+    uni_ehr_paired,
+    uni_cxr,
+    early,
+    joint,
+    radiology,
+)
+WORDS = {f.__name__: f for f in (*SIZES, *TASKS, *RUNS)}
+GROUPS = {"task": tuple(f.__name__ for f in TASKS), "run": tuple(f.__name__ for f in RUNS)}
+CHOICES = {
+    "compat": ("default", "published"),
+    "data.task": ("in_hospital_mortality", "phenotyping"),
+    "fusion": ("lstm", "uni_ehr", "uni_cxr", "uni_ehr_lstm", "early", "joint"),
+    "labels": ("task", "radiology"),
+    "pairs": ("paired_ehr_cxr", "paired_ehr", "partial_ehr", "partial_ehr_cxr", "radiology"),
+    "absent_images": ("masked", "zeros"),
+    "unpaired_sampling": ("each_once", "random_with_replacement"),
+    "epoch_order": ("train_then_validate", "validate_then_train"),
+    "frozen_encoder_mode": ("eval", "train"),
+    "on_not_finite": ("stop", "skip"),
+    "precision": ("float32", "bfloat16"),
+    "bootstrap_when": ("final", "always"),
+    "bootstrap_one_class": ("redraw", "fail"),
+    "sharding.parameters": ("replicated", "sharded"),
+}
+
+# What `config.compat = "published"` sets, unless the field is named on the command line.
+PUBLISHED = {
+    "data.unpaired_sampling": "random_with_replacement",
+    "data.val_unpaired_ratio": 0.0,
+    "data.test_unpaired_ratio": 1.0,
+    "evaluation.bootstrap_when": "always",
+    "evaluation.bootstrap_one_class": "fail",
+}
+PUBLISHED_STAGE = {
+    "model.absent_images": "zeros",
+    "optimizer.b2": 0.9,
+    "train.epoch_order": "validate_then_train",
+    "train.frozen_encoder_mode": "train",
+}
+
+
+def finish(config: ConfigDict, named: frozenset[str]) -> None:
+    """Apply the published column where it is chosen; refuse a published size without data."""
+    stages_need = {name: config[name].data.pairs != "radiology" for name in config.stages}
+    if config.size == "published" and config.data.dir is None and any(stages_need.values()):
+        raise UsageError(
+            "the published recipe needs prepared data: make it with `python -m medjax.prepare "
+            "mimic_iv --raw=... --out=FOLDER` and give --config.data.dir=FOLDER"
+        )
+    if config.compat != "published":
+        return
+    fields = dict(PUBLISHED)
+    for s in ("cxr", "ehr", "fusion"):
+        fields |= {f"{s}.{name}": value for name, value in PUBLISHED_STAGE.items()}
+    for name, value in fields.items():
+        if name not in named:
+            section, _, last = name.rpartition(".")
+            part = config
+            for key in section.split("."):
+                part = part[key]
+            part[last] = value

@@ -1,0 +1,150 @@
+"""The prepared sets that MedFuse reads: ICU stays of a task, films, and which film a stay has."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from medjax.data.prepared import open_set, read_manifest
+from medjax.errors import UserError
+
+NO_FILM = -1
+NOT_MENTIONED, UNCERTAIN = -2, -1
+
+
+class Stays(NamedTuple):
+    """The stays of one split, in the order of the prepared set."""
+
+    records: Any
+    """Random access to the whole records."""
+    stay_id: np.ndarray
+    """int64 [stays]"""
+    subject_id: np.ndarray
+    """int64 [stays]"""
+    episode: np.ndarray
+    """text [stays]: the published file name."""
+    hours: np.ndarray
+    """int64 [stays]: length of the series."""
+    labels: np.ndarray | None
+    """uint8 [stays, labels]; None where the set has no labels."""
+    film: np.ndarray
+    """int64 [stays]: position of the stay's film in the same split of `Films`, or NO_FILM."""
+
+
+class Films(NamedTuple):
+    """The films of one split."""
+
+    records: Any
+    dicom_id: np.ndarray
+    """text [films]"""
+    subject_id: np.ndarray
+    """int64 [films]"""
+    labels: np.ndarray
+    """float32 [films, labels]: 1 positive; 0 negative, uncertain or not mentioned."""
+
+
+class Data(NamedTuple):
+    """Everything a stage of MedFuse may read."""
+
+    stays: Mapping[str, Stays]
+    """By split; {} where only films are at hand."""
+    films: Mapping[str, Films]
+    """By split; {} where no images are at hand."""
+    stay_labels: tuple[str, ...]
+    """Names of the task's labels."""
+    film_labels: tuple[str, ...]
+    """Names of the films' labels."""
+    normalizer: Mapping[str, Any]
+    """{"name", "columns", "means", "stds"} of the prepared task, {} without stays."""
+
+
+def open_data(icu: Path | None, xray: Path | None, task: str) -> Data:
+    """Open the prepared sets; one of the two folders may be missing.
+
+    Raises:
+        UserError: a folder is not prepared, or holds no set of that task.
+    """
+    films, film_labels = open_films(xray) if xray else ({}, ())
+    if icu is None:
+        return Data({}, films, (), film_labels, {})
+    manifest = read_manifest(icu)
+    prepared = open_set(icu, task)
+    links = film_of_stay(xray, task) if xray else {}
+    stays = {
+        split: read_stays(records, links, films.get(split))
+        for split, records in prepared.splits.items()
+    }
+    labels = tuple(manifest["sets"][task].get("labels", ()))
+    return Data(stays, films, labels, film_labels, manifest["normalizer"].get(task, {}))
+
+
+def read_stays(records: Any, links: Mapping[int, str], films: Films | None) -> Stays:
+    """Read one pass over a split's records for everything but the series themselves."""
+    columns: dict[str, list] = {k: [] for k in ("stay_id", "subject_id", "episode", "hours")}
+    labels: list[np.ndarray] = []
+    for i in range(len(records)):
+        record = records[i]
+        columns["stay_id"].append(record["stay_id"])
+        columns["subject_id"].append(record["subject_id"])
+        columns["episode"].append(record["episode"])
+        columns["hours"].append(len(record["series"]))
+        if "labels" in record:
+            labels.append(record["labels"])
+    position = {} if films is None else {dicom: i for i, dicom in enumerate(films.dicom_id)}
+    film = [position.get(links.get(int(stay), ""), NO_FILM) for stay in columns["stay_id"]]
+    return Stays(
+        records=records,
+        stay_id=np.asarray(columns["stay_id"], np.int64),
+        subject_id=np.asarray(columns["subject_id"], np.int64),
+        episode=np.asarray(columns["episode"], dtype=object),
+        hours=np.asarray(columns["hours"], np.int64),
+        labels=np.stack(labels) if labels else None,
+        film=np.asarray(film, np.int64),
+    )
+
+
+def open_films(xray: Path) -> tuple[dict[str, Films], tuple[str, ...]]:
+    """Open an X-ray store; an uncertain or unmentioned finding counts as absent, as published."""
+    prepared = open_set(xray, "xray")
+    names = tuple(read_manifest(xray)["sets"]["xray"]["labels"])
+    films = {}
+    for split, records in prepared.splits.items():
+        rows = [records.encoded(i) for i in range(len(records))]
+        labels = np.asarray([row["labels"] for row in rows], np.int8).reshape(-1, len(names))
+        films[split] = Films(
+            records=records,
+            dicom_id=np.asarray([row["dicom_id"].decode() for row in rows], dtype=object),
+            subject_id=np.asarray([row["subject_id"] for row in rows], np.int64),
+            labels=(labels == 1).astype(np.float32),
+        )
+    return films, names
+
+
+def film_of_stay(xray: Path, task: str) -> dict[int, str]:
+    """Return stay_id -> dicom_id, {} for films that were prepared without stays."""
+    name = f"icu_links_{task}"
+    if name not in read_manifest(xray)["sets"]:
+        return {}
+    links = open_set(xray, name)
+    return {
+        int(record["stay_id"]): record["dicom_id"]
+        for records in links.splits.values()
+        for record in (records[i] for i in range(len(records)))
+    }
+
+
+def normalise(series: np.ndarray, normalizer: Mapping[str, Any]) -> np.ndarray:
+    """Return (series - mean) / std in the numeric columns of [hours, 76]; masks stay as they are.
+
+    Numeric columns are those whose name has neither "->" (one-hot) nor "mask" before it.
+    """
+    numeric = np.asarray(["->" not in name for name in normalizer["columns"]])
+    means = np.where(numeric, np.asarray(normalizer["means"]), 0.0)
+    stds = np.where(numeric, np.asarray(normalizer["stds"]), 1.0)
+    if series.shape[1] != len(numeric):
+        raise UserError(
+            f"the series have {series.shape[1]} columns and the normaliser {len(numeric)}: they "
+            "were prepared with different channels"
+        )
+    return ((series - means) / stds).astype(np.float32)

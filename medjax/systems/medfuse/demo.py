@@ -1,0 +1,33 @@
+"""The embedded default: invented patients, written as raw files, then prepared like real ones."""
+
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from medjax.data.demo.icu import write_icu
+from medjax.data.demo.xray import write_cxr
+from medjax.data.manifest import MANIFEST
+from medjax.prepare import parse
+
+
+def prepare_demo(folder: Path, options: ConfigDict, task: str) -> tuple[Path, Path]:
+    """Return the prepared ICU and X-ray folders under `folder`, made on the first call.
+
+    The raw files stay beside them, so that a reader can see what `prepare` reads.
+    """
+    raw_icu, raw_cxr = folder / "raw" / "mimic_iv", folder / "raw" / "mimic_cxr"
+    icu, xray = folder / "prepared" / "mimic_iv", folder / "prepared" / "mimic_cxr"
+    if not (icu / MANIFEST).is_file():
+        print(f"demo: inventing {options.patients} patients in {folder / 'raw'}", flush=True)
+        write_icu(raw_icu, options.patients, options.seed)
+        prepare("mimic_iv", raw_icu, icu, f"--tasks={task}")
+    if not (xray / MANIFEST).is_file():
+        write_cxr(raw_cxr, options.patients, options.seed)
+        prepare("mimic_cxr", raw_cxr, xray, f"--ehr={icu}")
+    return icu, xray
+
+
+def prepare(source: str, raw: Path, out: Path, *options: str) -> None:
+    """Prepare one source, as the command does."""
+    module, args = parse([source, f"--raw={raw}", f"--out={out}", *options])
+    module.prepare(args)
