@@ -1,0 +1,189 @@
+"""Finding the tables of a MIMIC-IV folder and reading their columns by name."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from medjax.data.mimic_iv.stream import open_table
+from medjax.errors import UserError, nearest
+
+FOLDERS = {
+    "patients": ("hosp", "core"),
+    "admissions": ("hosp", "core"),
+    "diagnoses_icd": ("hosp",),
+    "d_icd_diagnoses": ("hosp",),
+    "labevents": ("hosp",),
+    "icustays": ("icu",),
+    "chartevents": ("icu",),
+    "outputevents": ("icu",),
+}
+"""Where a table lies: `core` was dissolved into `hosp` with release 2.0."""
+
+RENAMED = {"ethnicity": "race"}
+"""Column names of older releases."""
+
+TEXT, ID, NUMBER, TIME = pa.string(), pa.int64(), pa.float64(), pa.timestamp("s")
+
+
+def find_table(raw: Path, name: str) -> Path:
+    """Return the path of a table, packed or not.
+
+    Raises:
+        UserError: when the raw folder does not hold the table.
+    """
+    for folder in (*FOLDERS[name], "."):
+        for suffix in (".csv.gz", ".csv"):
+            path = raw / folder / f"{name}{suffix}"
+            if path.is_file():
+                return path
+    raise UserError(
+        f"{raw}: no table {FOLDERS[name][0]}/{name}.csv.gz (or .csv); "
+        "download it from the MIMIC-IV release into this folder"
+    )
+
+
+def has_table(raw: Path, name: str) -> bool:
+    """Return whether the raw folder holds the table."""
+    try:
+        find_table(raw, name)
+    except UserError:
+        return False
+    return True
+
+
+def require_columns(path: Path, present: Iterable[str], required: Iterable[str]) -> None:
+    """Raise a UserError that names the first required column which is not present."""
+    known = [RENAMED.get(name, name) for name in present]
+    for name in required:
+        if name not in known:
+            raise UserError(
+                f"{path}: no column {name!r}{nearest(name, known)}; add it to the table"
+            )
+
+
+def parse_rows(
+    data: bytes,
+    columns: Sequence[str],
+    types: Mapping[str, pa.DataType],
+    on_ragged: Callable[[], None],
+) -> pa.Table:
+    """Parse whole csv rows into the columns named in `types` that the table has.
+
+    A row with too few or too many fields is left out after a call of `on_ragged`.
+
+    Raises:
+        pa.ArrowInvalid: when a field does not have the type of its column.
+    """
+
+    def skip(_row: csv.InvalidRow) -> str:
+        on_ragged()
+        return "skip"
+
+    return csv.read_csv(
+        pa.BufferReader(data),
+        read_options=csv.ReadOptions(
+            column_names=list(columns), use_threads=False, block_size=max(len(data), 1)
+        ),
+        parse_options=csv.ParseOptions(
+            newlines_in_values=b'"' in data, invalid_row_handler=skip, ignore_empty_lines=True
+        ),
+        convert_options=csv.ConvertOptions(
+            include_columns=[name for name in columns if name in types],
+            column_types=dict(types),
+            null_values=[""],
+            strings_can_be_null=True,
+            timestamp_parsers=[csv.ISO8601],
+        ),
+    )
+
+
+def read_table(
+    raw: Path,
+    name: str,
+    required: Mapping[str, pa.DataType],
+    optional: Mapping[str, pa.DataType],
+    inputs: dict[str, dict[str, Any]],
+    dropped: Counter[str],
+) -> pd.DataFrame:
+    """Read a small table whole; empty fields are missing, optional columns may be absent.
+
+    Args:
+        raw: the raw folder.
+        required: column -> type; a row without one of its ids (type ID) is dropped and counted.
+        inputs: gets the digest of the file by its path relative to `raw`.
+        dropped: gets the number of dropped rows by reason.
+
+    Raises:
+        UserError: when the table or a required column is absent, or a field has the wrong form.
+    """
+    path = find_table(raw, name)
+    source = open_table(path)
+    require_columns(path, source.columns, required)
+    columns = [RENAMED.get(column, column) for column in source.columns]
+    types = {**required, **optional}
+
+    def count_ragged() -> None:
+        dropped[f"{name}: wrong number of fields"] += 1
+
+    texts = dict.fromkeys(types, TEXT)
+    blocks = [parse_rows(block, columns, texts, count_ragged) for block in source.blocks]
+    inputs[str(path.relative_to(raw))] = source.position.digest()
+    if not blocks:
+        blocks = [parse_rows(b"", columns, texts, count_ragged)]
+    table = pa.concat_tables(blocks)
+    typed = {c: _typed(path, c, table[c], types[c]) for c in table.column_names}
+    table = pa.table(typed)
+    for column in (c for c, kind in required.items() if kind == ID):
+        missing = table[column].null_count
+        if missing:
+            dropped[f"{name}: no {column}"] += missing
+            table = table.filter(pc.is_valid(table[column]))
+    return _to_pandas(table)
+
+
+def _typed(path: Path, name: str, values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """Convert the texts of a column; blanks around them do not count."""
+    values = pc.utf8_trim_whitespace(values)
+    values = pc.if_else(pc.equal(values, ""), pa.scalar(None, TEXT), values)
+    if kind == TEXT:
+        return values
+    try:
+        return values.cast(kind)
+    except pa.ArrowInvalid:
+        for row, value in enumerate(values.to_pylist()):
+            try:
+                pa.array([value]).cast(kind)
+            except pa.ArrowInvalid:
+                raise UserError(
+                    f"{path}: column {name!r} of data row {row + 1} is not {_DESCRIBED[kind]}; "
+                    "correct the row"
+                ) from None
+        raise
+
+
+_DESCRIBED = {
+    ID: "a whole number",
+    NUMBER: "a number",
+    TIME: "a time like 2150-01-31 23:59:00",
+}
+
+
+def _to_pandas(table: pa.Table) -> pd.DataFrame:
+    """Return a data frame whose times keep seconds, so that no year overflows."""
+    frame = pd.DataFrame(index=range(table.num_rows))
+    for name in table.column_names:
+        column = table[name]
+        if column.type == TIME:
+            seconds = column.to_numpy().astype("datetime64[s]")
+            frame[name] = pd.Series(seconds, dtype="datetime64[s]")
+        elif column.type == TEXT:
+            frame[name] = pd.Series(column.to_pylist(), dtype=object)
+        else:
+            frame[name] = column.to_numpy()
+    return frame
