@@ -62,7 +62,7 @@ def command(arguments: Arguments, bare: bool = False) -> None:
         print(usage.overview({name: source.summary for name, source in sources.items()}))
         return
     recipe = words.open_recipe(arguments.config)
-    loaded = words.load(recipe, arguments.words, arguments.overrides)
+    loaded = words.load(recipe, arguments.words, arguments.overrides, draft=arguments.help)
     if arguments.help:
         print(usage.config_help(recipe, loaded))
         return

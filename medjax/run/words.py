@@ -16,9 +16,10 @@ Words are applied in the order of `WORDS`, whatever the order typed; then single
 
 import importlib.util
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -75,8 +76,13 @@ def load_config(
     return load(open_recipe(path), words, fields).config
 
 
-def load(recipe: Recipe, words: Sequence[str], overrides: Iterable[Override] = ()) -> Loaded:
-    """Return the config of `recipe` with `words` and then `overrides` applied, in a locked form."""
+def load(
+    recipe: Recipe, words: Sequence[str], overrides: Iterable[Override] = (), draft: bool = False
+) -> Loaded:
+    """Return the config of `recipe` with `words` and then `overrides` applied, in a locked form.
+
+    A `draft` is to be looked at, not run: it may lack what `finish` and the folders are asked for.
+    """
     overrides = list(overrides)
     words = select_words(recipe, words)
     with _errors_in(recipe.path):
@@ -87,10 +93,11 @@ def load(recipe: Recipe, words: Sequence[str], overrides: Iterable[Override] = (
         config.lock()
     changed = apply_overrides(config, overrides, optional)
     _check_choices(config, recipe.choices)
-    with _errors_in(recipe.path):
-        recipe.finish(config, frozenset(override.name for override in overrides))
+    with suppress(UsageError) if draft else nullcontext():
+        with _errors_in(recipe.path):
+            recipe.finish(config, frozenset(override.name for override in overrides))
+        _check_folders(config)
     check_values(config)
-    _check_folders(config)
     return Loaded(config, words, changed)
 
 
@@ -179,7 +186,7 @@ def _errors_in(path: Path) -> Iterator[None]:
         frames = traceback.extract_tb(sys.exc_info()[2])
         lines = [frame.lineno for frame in frames if frame.filename == str(path)]
         where = f"{path}, line {lines[-1]}" if lines else str(path)
-        reason = " ".join(str(error).split())
+        reason = textwrap.shorten(str(error), 200)
         raise UsageError(f"{where}: {type(error).__name__}: {reason}") from error
 
 
@@ -214,11 +221,11 @@ def _check_choices(config: ConfigDict, choices: Mapping[str, tuple[str, ...]]) -
 
 
 def _check_folders(config: ConfigDict) -> None:
-    """Raise UsageError for a `dir` that is no folder and an `init_from` that is nothing known."""
+    """Raise UsageError for a field named `...dir` that is no folder and an `init_from` that is nothing known."""
     stages = config.get("stages", ())
     for name, value in flatten(config).items():
         last = name.rsplit(".", 1)[-1]
-        if last == "dir" and value is not None and not Path(value).is_dir():
+        if last.endswith("dir") and value is not None and not Path(value).is_dir():
             raise UsageError(f"config.{name}: no folder {value!r}")
         if last == "init_from" and isinstance(value, str) and value:
             source = value.rpartition("@")[0] or value

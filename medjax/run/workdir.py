@@ -56,7 +56,8 @@ def check_workdir(
         config: the config about to run.
         mode: "train" is refused where "evaluate" or "predict" made the folder; these two are
             refused where neither a training run nor an `init_from` folder gives them weights.
-        allow_optimizer_changes: accept differing fields of groups named `optimizer`.
+        allow_optimizer_changes: accept differing fields of groups named `optimizer`, except in a
+            stage whose results exist: they would be shown for the changed config.
 
     Raises:
         UsageError: the refusal, with the differing fields named.
@@ -76,7 +77,7 @@ def check_workdir(
         raise UsageError(f"{folder} was made by --mode={made_by}; train in another --workdir")
     differing = differences(from_json(stored), config)
     if allow_optimizer_changes:
-        differing = [d for d in differing if "optimizer" not in d.name.split(".")]
+        differing = [d for d in differing if not _is_open_optimizer(d.name, folder)]
     if differing:
         raise UsageError(
             f"{folder} holds a run of another config: {_listing(differing)}; name another --workdir"
@@ -89,12 +90,20 @@ def _listing(differing: list[Difference]) -> str:
     return f"{named}; and {more} more" if more > 0 else named
 
 
+def _is_open_optimizer(name: str, folder: Path) -> bool:
+    stage, *inner = name.split(".")
+    return "optimizer" in inner and not (folder / stage / RESULTS).exists()
+
+
 def _starts_elsewhere(config: ConfigDict) -> bool:
-    """Tell whether some `init_from` names a folder."""
-    return any(
-        name.rsplit(".", 1)[-1] == "init_from" and any(map(_names_folder, _texts(value)))
+    """Tell whether some `init_from` names a folder rather than a stage of this run."""
+    sources = {
+        text
         for name, value in flatten(config).items()
-    )
+        if name.rsplit(".", 1)[-1] == "init_from"
+        for text in _texts(value)
+    }
+    return any(map(_names_folder, sources - {"", *config.get("stages", ())}))
 
 
 def _texts(value: Any) -> Iterator[str]:
