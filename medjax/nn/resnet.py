@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -27,9 +28,9 @@ class Block(nn.Module):
         norm = partial(BatchNorm, groups=self.groups, dtype=self.dtype)
         out = self.features * (4 if self.bottleneck else 1)
         if self.bottleneck:
-            shapes = ((self.features, 1, 1), (self.features, 3, self.stride), (out, 1, 1))
+            shapes = [(self.features, 1, 1), (self.features, 3, self.stride), (out, 1, 1)]
         else:
-            shapes = ((self.features, 3, self.stride), (self.features, 3, 1))
+            shapes = [(self.features, 3, self.stride), (self.features, 3, 1)]
         self.convs = [conv(*shape) for shape in shapes]
         self.norms = [norm() for _ in shapes]
         if self.project:
@@ -145,10 +146,16 @@ class ResNet(nn.Module):
         return self.maps(x, mask, train=train)[-1].mean((1, 2))
 
 
+class ResNetSize(NamedTuple):
+    """What tells the published sizes apart."""
+
+    stage_sizes: tuple[int, ...]
+    bottleneck: bool = False
+
+
 RESNETS = {
-    "resnet18": {"stage_sizes": (2, 2, 2, 2)},
-    "resnet34": {"stage_sizes": (3, 4, 6, 3)},
-    "resnet50": {"stage_sizes": (3, 4, 6, 3), "bottleneck": True},
-    "resnet101": {"stage_sizes": (3, 4, 23, 3), "bottleneck": True},
+    "resnet18": ResNetSize((2, 2, 2, 2)),
+    "resnet34": ResNetSize((3, 4, 6, 3)),
+    "resnet50": ResNetSize((3, 4, 6, 3), bottleneck=True),
+    "resnet101": ResNetSize((3, 4, 23, 3), bottleneck=True),
 }
-"""The options of the published sizes, by name."""

@@ -168,10 +168,10 @@ def densenet_layers(stage_sizes: Sequence[int] = (6, 12, 24, 16)) -> list[Layer]
                     Layer(f"{name}.conv{half + 1}", (*path, f"convs_{half}"), "conv"),
                 ]
         if stage < len(stage_sizes) - 1:
-            name, path = f"features.transition{stage + 1}", (f"transitions_{stage}",)
+            name, module = f"features.transition{stage + 1}", f"transitions_{stage}"
             layers += [
-                Layer(f"{name}.norm", (*path, "BatchNorm_0"), "batch_norm"),
-                Layer(f"{name}.conv", (*path, "Conv_0"), "conv"),
+                Layer(f"{name}.norm", (module, "BatchNorm_0"), "batch_norm"),
+                Layer(f"{name}.conv", (module, "Conv_0"), "conv"),
             ]
     layers.append(Layer(f"features.norm{len(stage_sizes) + 1}", ("last_norm",), "batch_norm"))
     return layers

@@ -38,7 +38,7 @@ def image_encoder_layers(backbone: str, stage_sizes: Sequence[int] = ()) -> list
     elif backbone == "resnet":
         network = resnet_layers(stage_sizes)
     elif backbone in RESNETS:
-        network = resnet_layers(**RESNETS[backbone])
+        network = resnet_layers(*RESNETS[backbone])
     else:
         raise UsageError(f"backbone {backbone!r} is not known{nearest(backbone, RESNETS)}")
     return [

@@ -77,7 +77,7 @@ def make_backbone(
         UsageError: the name is not known.
     """
     if name in RESNETS:
-        return ResNet(**RESNETS[name], groups=groups, dtype=dtype)
+        return ResNet(*RESNETS[name], groups=groups, dtype=dtype)
     if name == "densenet121":
         return DenseNet(groups=groups, dtype=dtype)
     if name == "resnet":

@@ -1,5 +1,6 @@
 """MedFuse's encoders, fusions and losses."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -85,10 +86,11 @@ def cxr_encoder(case: Case) -> dict[str, np.ndarray]:
     variables = from_torch(image_encoder_layers(backbone), case.weights)
     network = make_backbone(backbone)
     images = channels_last(case.inputs["img"])
-    features = network.apply(sub(variables, "cxr"), images, train=False)
+    features = jax.jit(partial(network.apply, train=False))(sub(variables, "cxr"), images)
     outputs = image_outputs(case, features, variables)
     if "gap_stem" in case.expected:
-        maps = network.apply(sub(variables, "cxr"), images, train=False, method="maps")
+        maps_of = jax.jit(partial(network.apply, train=False, method="maps"))
+        maps = maps_of(sub(variables, "cxr"), images)
         names = ["stem", *(f"layer{i}" for i in range(1, len(maps)))]
         outputs |= {f"gap_{name}": m.mean((1, 2)) for name, m in zip(names, maps)}
     return outputs
@@ -101,12 +103,8 @@ def cxr_encoder_train(case: Case) -> dict[str, np.ndarray]:
     backbone = case.config["vision_backbone"]
     table = image_encoder_layers(backbone)
     variables = from_torch(table, case.weights)
-    features, moved = make_backbone(backbone).apply(
-        sub(variables, "cxr"),
-        channels_last(case.inputs["img"]),
-        train=True,
-        mutable=["batch_stats"],
-    )
+    apply = jax.jit(partial(make_backbone(backbone).apply, train=True, mutable=["batch_stats"]))
+    features, moved = apply(sub(variables, "cxr"), channels_last(case.inputs["img"]))
     state = to_torch(table, {"batch_stats": {"cxr": moved["batch_stats"]}})
     return {
         **image_outputs(case, features, variables),
@@ -114,14 +112,10 @@ def cxr_encoder_train(case: Case) -> dict[str, np.ndarray]:
     }
 
 
-@handles("medfuse", "fusion", config=OPTIONS)
-def fusion(case: Case) -> dict[str, np.ndarray]:
-    check_plain(case)
-    config, inputs = case.config, case.inputs
-    assert not config["train_mode"]
-    name = config["fusion_type"]
-    model = MedFuse(
-        fusion=name,
+def published_model(config: dict[str, Any]) -> MedFuse:
+    """The model of a case's options, as published."""
+    return MedFuse(
+        fusion=config["fusion_type"],
         backbone=config["vision_backbone"],
         dim=config["dim"],
         layers=config["layers"],
@@ -131,24 +125,36 @@ def fusion(case: Case) -> dict[str, np.ndarray]:
         labels=config["labels_set"],
         absent_images="zeros",
     )
-    variables = from_published(
-        case.weights, backbone=config["vision_backbone"], layers=config["layers"]
-    )
-    length, has_image = inputs["seq_lengths"], inputs["pairs"]
+
+
+def model_inputs(config: dict[str, Any], inputs: dict[str, np.ndarray], suffix: str = "") -> dict:
+    """Our model's arguments from the original's."""
+    length, has_image = inputs["seq_lengths" + suffix], inputs["pairs" + suffix]
     if config["labels_set"] == "radiology":
         # There an unpaired row is one without a series; every row has its image.
         length, has_image = np.where(has_image, length, 0), np.ones_like(has_image)
-    elif name != "lstm":
+    elif config["fusion_type"] != "lstm":
         has_image = np.ones_like(has_image)  # The other fusions read the images as they stand.
-    prediction = model.apply(
-        variables,
-        jnp.asarray(inputs["x"]),
-        jnp.asarray(length),
-        channels_last(inputs["img"]),
-        jnp.asarray(has_image),
-        jnp.ones(len(length), bool),
-        train=False,
+    return {
+        "series": inputs["x" + suffix],
+        "length": length.astype(np.int32),
+        "image": channels_last(inputs["img" + suffix]),
+        "has_image": has_image,
+        "mask": np.ones(len(length), bool),
+    }
+
+
+@handles("medfuse", "fusion", config=OPTIONS)
+def fusion(case: Case) -> dict[str, np.ndarray]:
+    check_plain(case)
+    config = case.config
+    assert not config["train_mode"]
+    name = config["fusion_type"]
+    variables = from_published(
+        case.weights, backbone=config["vision_backbone"], layers=config["layers"]
     )
+    apply = jax.jit(partial(published_model(config).apply, train=False))
+    prediction = apply(variables, **model_inputs(config, case.inputs))
     probabilities = jax.nn.sigmoid(prediction.logits)
     names = ("joint", "early", "unified") if name in ("joint", "early", "unified") else (name,)
     features = {"ehr_feats": prediction.ehr, "cxr_feats": prediction.cxr}

@@ -1,0 +1,94 @@
+"""MedFuse's optimiser steps, driven through the run layer's own train step."""
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from medjax.run.optim import make_optimizer
+from medjax.run.step import init_state, make_train_step
+from medjax.run.system import System, Update
+from medjax.systems.medfuse.convert import from_published, to_published
+from medjax.systems.medfuse.freezing import encoder_modes, role
+from medjax.systems.medfuse.loss import Modes, make_loss
+from tests.parity.handlers.medfuse_models import (
+    OPTIONS,
+    check_plain,
+    model_inputs,
+    published_model,
+)
+from tests.parity.harness import Case, handles
+
+TRAINING = {"lr", "steps", "optimizer", "betas", "eps", "weight_decay", "model_mode"}
+
+
+def published_optimizer(config: dict):
+    """The optimiser of a case's options."""
+    options = ConfigDict(
+        {
+            "name": config["optimizer"].lower(),
+            "learning_rate": config["lr"],
+            "schedule": "constant",
+            "b1": config["betas"][0],
+            "b2": config["betas"][1],
+            "eps": config["eps"],
+            "weight_decay": float(config["weight_decay"]),
+            "clip_norm": 0.0,
+        }
+    )
+    return make_optimizer(options, config["steps"])
+
+
+def weight_outputs(
+    expected: dict[str, np.ndarray], before: dict[str, np.ndarray], after: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """What a training case tells of weights, for the tensors that it names.
+
+    param: mean and mean of absolute values after the last step; update_abs_mean: mean of
+    |after - before|; update_signed: mean of (after - before) * (+1, -1, +1, ...).
+    """
+    outputs = {}
+    for key in expected:
+        what, _, name = key.partition(":")
+        if not name:
+            continue
+        new = after[name].astype(np.float64).ravel()
+        change = new - before[name].astype(np.float64).ravel()
+        signs = np.where(np.arange(change.size) % 2 == 0, 1.0, -1.0)
+        outputs[key] = {
+            "param": lambda new=new: np.array([new.mean(), np.abs(new).mean()]),
+            "update_abs_mean": lambda change=change: np.abs(change).mean(),
+            "update_signed": lambda change=change, signs=signs: (change * signs).mean(),
+        }[what]()
+    return outputs
+
+
+@handles("medfuse", "train_fusion", config=OPTIONS | TRAINING)
+def train_fusion(case: Case) -> dict[str, np.ndarray]:
+    check_plain(case)
+    config = case.config
+    assert config["model_mode"].startswith("train") and config["dropout"] == 0
+    names = {"backbone": config["vision_backbone"], "layers": config["layers"]}
+    fusion = config["fusion_type"]
+    modes = Modes(True, *encoder_modes(fusion, "train", train=True))
+    update = Update(
+        name="fusion",
+        loss=make_loss(published_model(config), modes),
+        role=lambda path: role(fusion, path),
+        optimizer=published_optimizer(config),
+    )
+    system = System(
+        **dict.fromkeys(["init", "plan", "collate", "table", "predict", "evaluate"]),
+        updates=(update,),
+    )
+    state = init_state(system, from_published(case.weights, **names), jax.random.key(0))
+    step = jax.jit(make_train_step(system))
+    target = "y_cxr" if config["labels_set"] == "radiology" else "y_ehr"
+    losses = []
+    for index in range(config["steps"]):
+        labels = case.inputs[f"{target}_{index}"].astype(np.float32)
+        labels = labels.reshape(len(labels), -1)
+        batch = {**model_inputs(config, case.inputs, f"_{index}"), "labels": labels}
+        state, scalars = step(state, batch)
+        losses.append(float(scalars["loss"]))
+    after = to_published(jax.device_get(state.variables), **names)
+    return {"loss": np.array(losses), **weight_outputs(case.expected, case.weights, after)}
