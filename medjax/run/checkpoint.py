@@ -15,7 +15,7 @@ import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
@@ -69,16 +69,16 @@ class Checkpoints:
             ) from error
 
     def restore(
-        self, template: Any | None = None, which: Literal["last", "best"] | int = "last"
+        self, template: Any | None = None, which: str | int = "last"
     ) -> tuple[int, Any, dict[str, Any]] | None:
-        """Return (step, state, extra) of the newest good step, of the best, or of a given step.
+        """Return (step, state, extra) of the "last" good step, the "best", or a step by number.
 
         The state has the structure and shardings of `template` (arrays or
         `jax.ShapeDtypeStruct`), on however many devices; without one it is nested dicts of numpy
         arrays named by path. A damaged step is named in a warning and the newest good one used
         instead; a damaged best step likewise. None when the folder has no checkpoint. Raises
         UserError when none is good, when a step asked for by number is not, when it is of another
-        model or another format of medjax.
+        model or another format of medjax, and for another word.
         """
         step = _decided_by_first_process(lambda: self._choose(which))
         if step is None:
@@ -96,7 +96,7 @@ class Checkpoints:
         contents = self._contents()
         return contents[max(contents)]["best"] if contents else None
 
-    def _choose(self, which: Literal["last", "best"] | int) -> int | None:
+    def _choose(self, which: str | int) -> int | None:
         if isinstance(which, int):
             problem = self._problem(which)
             if problem:
@@ -105,6 +105,10 @@ class Checkpoints:
                     f"are {', '.join(str(s) for s in self.steps()) or 'none'}"
                 )
             return which
+        if which not in ("last", "best"):
+            raise UserError(
+                f"checkpoint {which!r} of {self.folder} is not 'last', 'best' or a step"
+            )
         if not self._numbered():
             return None
         newest = self._newest_good()

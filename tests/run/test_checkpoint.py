@@ -216,6 +216,8 @@ def test_a_step_asked_for_by_number_is_not_replaced(tmp_path):
     save_steps(tmp_path, 1, 2)
     with pytest.raises(UserError, match=r"it is missing; the steps there are 1, 2"):
         Checkpoints(tmp_path).restore(None, 3)
+    with pytest.raises(UserError, match=r"'newest' .* is not 'last', 'best' or a step"):
+        Checkpoints(tmp_path).restore(None, "newest")
 
 
 def test_another_model_is_refused_with_the_names(tmp_path):
