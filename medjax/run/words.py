@@ -221,7 +221,7 @@ def _check_choices(config: ConfigDict, choices: Mapping[str, tuple[str, ...]]) -
 
 
 def _check_folders(config: ConfigDict) -> None:
-    """Raise UsageError for a field named `...dir` that is no folder and an `init_from` that is nothing known."""
+    """Raise UsageError for a `...dir` that is no folder or an `init_from` that is unknown."""
     stages = config.get("stages", ())
     for name, value in flatten(config).items():
         last = name.rsplit(".", 1)[-1]

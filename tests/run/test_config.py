@@ -54,7 +54,7 @@ def test_differences_name_the_field_and_both_values():
 
 def test_values_that_are_no_json_are_refused():
     for value in ([1], float, object(), ({},)):
-        with pytest.raises(UsageError, match="config.inner.field is of type"):
+        with pytest.raises(UsageError, match=r"config.inner.field is of type"):
             check_values(ConfigDict({"inner": {"field": value}}))
 
 

@@ -63,5 +63,5 @@ def test_an_idle_accelerator_is_one_sentence_with_the_mend(tmp_path, no_choice, 
 
 @on_cpu
 def test_a_required_accelerator_that_is_missing():
-    with pytest.raises(UserError, match="config.require_accelerator is set: this machine"):
+    with pytest.raises(UserError, match=r"config.require_accelerator is set: this machine"):
         devices.require_accelerator()

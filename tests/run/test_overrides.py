@@ -96,16 +96,16 @@ def test_booleans_as_absl_has_them():
     assert changed(Override("verbose", None, "bare")) == {"verbose": True}
     assert changed(Override("verbose", "true")) == {"verbose": True}
     assert changed(Override("verbose", None, "no")) == {}
-    with pytest.raises(UsageError, match="stray argument 'true'; write --config.verbose=true"):
+    with pytest.raises(UsageError, match=r"stray argument 'true'; write --config.verbose=true"):
         changed(Override("verbose", "true", "space"))
-    with pytest.raises(UsageError, match="--noconfig.steps: the field is not true or false"):
+    with pytest.raises(UsageError, match=r"--noconfig.steps: the field is not true or false"):
         changed(Override("steps", None, "no"))
 
 
 def test_none_only_where_a_field_starts_as_none():
     assert changed(Override("limit", "5")) == {"limit": 5}
     assert changed(Override("limit", "None")) == {}
-    with pytest.raises(UsageError, match="config.steps expects a whole number"):
+    with pytest.raises(UsageError, match=r"config.steps expects a whole number"):
         changed(Override("steps", "None"))
 
 
@@ -133,5 +133,5 @@ def test_wrong_fields_are_one_sentence(override, sentence):
 
 
 def test_a_repeated_field_is_refused():
-    with pytest.raises(UsageError, match="--config.steps is given twice"):
+    with pytest.raises(UsageError, match=r"--config.steps is given twice"):
         changed(Override("steps", "1"), Override("steps", "2"))

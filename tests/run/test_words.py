@@ -65,9 +65,9 @@ def test_only_real_changes_count_as_changed():
 
 
 def test_wrong_choices_and_folders(tmp_path):
-    with pytest.raises(UsageError, match="fused.fusion has no choice 'earlier'.*mean 'early'"):
+    with pytest.raises(UsageError, match=r"fused.fusion has no choice 'earlier'.*mean 'early'"):
         load_config(TOY, (), {"fused.fusion": "earlier"})
-    with pytest.raises(UsageError, match="config.data.dir: no folder"):
+    with pytest.raises(UsageError, match=r"config.data.dir: no folder"):
         load_config(TOY, (), {"data.dir": str(tmp_path / "absent")})
     assert load_config(TOY, (), {"data.dir": str(tmp_path)}).data.dir == str(tmp_path)
     with pytest.raises(UsageError, match=r"encoder.init_from.*neither.*mean 'fused'"):
@@ -116,7 +116,7 @@ def test_a_missing_config_file_names_the_nearest(tmp_path):
 def test_an_unreadable_config_file(tmp_path):
     path = write_config(tmp_path, "")
     path.chmod(stat.S_IWUSR)
-    with pytest.raises(UsageError, match="PermissionError"):
+    with pytest.raises(UsageError, match=r"PermissionError"):
         load_config(path)
 
 

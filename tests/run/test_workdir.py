@@ -81,7 +81,7 @@ def test_optimizer_changes_by_flag_in_stages_without_results(tmp_path):
     train(tmp_path, config())
     changed = config(fused__optimizer__learning_rate=0.2)
     check_workdir(tmp_path, changed, allow_optimizer_changes=True)
-    with pytest.raises(UsageError, match="seed 0 -> 1;"):
+    with pytest.raises(UsageError, match=r"seed 0 -> 1;"):
         check_workdir(tmp_path, config(seed=1), allow_optimizer_changes=True)
     write_json(tmp_path / "fused" / "results.json", {})
     with pytest.raises(UsageError, match=r"fused.optimizer.learning_rate 0.1 -> 0.2"):
@@ -104,7 +104,7 @@ def test_evaluation_needs_weights(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("encoder").mkdir()  # a stage is meant by that name, not this folder
     empty = tmp_path / "new"
-    with pytest.raises(UsageError, match="no training run to evaluate"):
+    with pytest.raises(UsageError, match=r"no training run to evaluate"):
         check_workdir(empty, config(), "evaluate")
     check_workdir(empty, config(fused__init_from=str(tmp_path)), "evaluate")
     check_workdir(empty, config(fused__init_from=f"{tmp_path}@20"), "predict")
@@ -118,7 +118,7 @@ def test_training_is_refused_where_an_evaluation_was(tmp_path):
     check_workdir(folder, of, "evaluate")
     assert flatten(read_config(folder)) == flatten(of)
     assert finished_results(folder, of) is None
-    with pytest.raises(UsageError, match="made by --mode=evaluate"):
+    with pytest.raises(UsageError, match=r"made by --mode=evaluate"):
         check_workdir(folder, of)
 
 
@@ -140,7 +140,7 @@ def test_a_damaged_config_is_one_sentence(tmp_path, text):
 def test_a_file_in_the_place_of_the_folder(tmp_path):
     file = tmp_path / "file"
     file.touch()
-    with pytest.raises(UsageError, match="is a file; name a folder"):
+    with pytest.raises(UsageError, match=r"is a file; name a folder"):
         check_workdir(file, config())
     with (
         pytest.raises(UserError, match=r"cannot write in .*\(Not a directory\)"),
@@ -153,7 +153,7 @@ def test_a_file_in_the_place_of_the_folder(tmp_path):
 def test_a_read_only_folder_is_one_sentence(tmp_path):
     tmp_path.chmod(0o500)
     with (
-        pytest.raises(UserError, match="cannot write in .*Permission denied"),
+        pytest.raises(UserError, match=r"cannot write in .*Permission denied"),
         open_workdir(tmp_path / "run", config()),
     ):
         pass
@@ -165,7 +165,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_config(tmp_path, monkeypatch)
 
     monkeypatch.setattr("medjax.run.workdir.write_json", fail)
     with (
-        pytest.raises(UserError, match="No space left on device.*free some space"),
+        pytest.raises(UserError, match=r"No space left on device.*free some space"),
         open_workdir(tmp_path, config()),
     ):
         pass
