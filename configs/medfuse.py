@@ -80,7 +80,8 @@ def stage(fusion: str, labels: str, pairs: str) -> ConfigDict:
     s.data.labels = labels  # "task", or "radiology": the 14 labels of the film
     s.data.pairs = pairs
     s.data.data_ratio = 1.0
-    s.init_from = ""
+    # None: fresh weights; a run folder, a stage of this run, or pairs (part, source).
+    s.init_from = config_dict.placeholder(object)
     s.optimizer = ConfigDict()
     s.optimizer.name = "adam"
     s.optimizer.learning_rate = 1e-4
@@ -176,7 +177,7 @@ def medfuse(config: ConfigDict) -> None:
 def medfuse_random_init(config: ConfigDict) -> None:
     """MedFuse with no encoder loaded."""
     config.stages = ("fusion",)
-    config.fusion.init_from = ""
+    config.fusion.init_from = None
     config.fusion.optimizer.learning_rate = rate(config, 7e-5, 9.382e-5)
 
 
@@ -212,7 +213,7 @@ def early(config: ConfigDict) -> None:
 def joint(config: ConfigDict) -> None:
     """Both encoders trained from the start, their features concatenated."""
     config.stages = ("fusion",)
-    config.fusion.init_from = ""
+    config.fusion.init_from = None
     config.fusion.model.fusion = "joint"
     config.fusion.data.pairs = "paired_ehr_cxr"
     config.fusion.optimizer.learning_rate = rate(config, 5.652e-5, 4.032e-5)
