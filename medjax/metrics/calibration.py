@@ -39,3 +39,16 @@ def calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 1
     table = reliability(labels, probabilities, bins)
     gap = np.abs(table.observed - table.predicted)
     return float(np.nansum(gap * table.examples) / np.sum(table.examples))
+
+
+def wilson_interval(positives: ArrayLike, examples: ArrayLike) -> tuple[NDArray, NDArray]:
+    """Bounds of the 95 % score interval of a share positives / examples, elementwise.
+
+    Unlike the normal approximation it stays in [0, 1] and does not shrink to a point at 0 or all.
+    NaN where there are no examples. Wilson 1927.
+    """
+    n = np.where(np.asarray(examples) > 0, examples, np.nan)
+    share, z2 = np.asarray(positives) / n, 1.959963984540054**2
+    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = np.sqrt(z2 * share * (1 - share) / n + z2**2 / (4 * n**2)) / (1 + z2 / n)
+    return centre - half, centre + half

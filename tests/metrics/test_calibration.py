@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
-from medjax.metrics.calibration import calibration_error, reliability
+from medjax.metrics.calibration import calibration_error, reliability, wilson_interval
 
 
 def test_by_hand():
@@ -27,3 +28,11 @@ def test_honest_risks_err_less_than_shifted_ones():
     labels = generator.random(20_000) < risk
     assert calibration_error(labels, risk) < 0.02
     assert calibration_error(labels, np.sqrt(risk)) > 0.1
+
+
+def test_wilson_interval_is_that_of_scipy():
+    low, high = wilson_interval([0, 3, 10, 0], [10, 10, 10, 0])
+    for i, k in enumerate((0, 3, 10)):
+        reference = binomtest(k, 10).proportion_ci(method="wilson")
+        assert (low[i], high[i]) == pytest.approx((reference.low, reference.high), abs=1e-9)
+    assert np.isnan(low[3])

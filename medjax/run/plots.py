@@ -1,0 +1,96 @@
+"""Pictures of a training, and writing pictures. Nothing here knows a window or a current figure."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from numpy.typing import NDArray
+
+from medjax.files import write_atomic
+
+SPLIT_COLORS = {"train": "#0072B2", "validation": "#D55E00", "test": "#009E73"}
+"""From the colour-blind safe palette of Okabe & Ito."""
+OTHER_COLOR = "#777777"
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, 150 dots an inch, atomically; equal figures give equal bytes."""
+    write_atomic(
+        path, lambda p: figure.savefig(p, format="png", dpi=150, metadata={"Software": None})
+    )
+
+
+def learning_curves(
+    rows: Sequence[Mapping[str, Any]], monitor: str, title: str, monitor_mode: str = "max"
+) -> Figure:
+    """Draw the loss and the monitored metric against the step, one line a split.
+
+    Args:
+        rows: lines of metrics.jsonl: "step", "split" and values by name, None where undefined.
+        monitor: name of the metric that chooses the best step, which is marked.
+        title: heading, usually the stage.
+        monitor_mode: "max" or "min": which value is best.
+    """
+    names = [name for name in dict.fromkeys(("loss", monitor)) if any(name in r for r in rows)]
+    figure = Figure(figsize=(7.2, 0.7 + 2.6 * max(len(names), 1)), layout="constrained")
+    figure.suptitle(f"Learning curves: {title}", fontsize=11)
+    axes = figure.subplots(max(len(names), 1), 1, sharex=True, squeeze=False)[:, 0]
+    for ax, name in zip(axes, names):
+        for split in sorted({r["split"] for r in rows if name in r}):
+            steps, values = _series(rows, split, name)
+            _draw_line(ax, steps, values, split)
+        if name == monitor:
+            _mark_best(ax, rows, name, monitor_mode)
+        ax.set_ylabel(name)
+        ax.grid(alpha=0.3)
+        ax.legend(fontsize=8)
+    axes[-1].set_xlabel("Optimiser step")
+    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[-1].xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    return figure
+
+
+def _series(
+    rows: Sequence[Mapping[str, Any]], split: str, name: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    pairs = [
+        (r["step"], np.nan if r[name] is None else r[name])
+        for r in rows
+        if r["split"] == split and name in r
+    ]
+    steps, values = np.array(pairs, np.float64).reshape(-1, 2).T
+    return steps, values
+
+
+def _draw_line(ax: Axes, steps: NDArray, values: NDArray, split: str) -> None:
+    """Few points with markers; many points faintly, under their running mean."""
+    color = SPLIT_COLORS.get(split, OTHER_COLOR)
+    window = len(values) // 25
+    if window < 2 or not np.isfinite(values).all():
+        marker = "o" if len(values) <= 40 else None
+        ax.plot(steps, values, color=color, marker=marker, markersize=3, label=split)
+        return
+    ax.plot(steps, values, color=color, alpha=0.25, linewidth=0.8)
+    kernel = np.ones(window) / window
+    middle = np.convolve(steps, kernel, mode="valid")
+    mean = np.convolve(values, kernel, mode="valid")
+    ax.plot(middle, mean, color=color, label=f"{split} (mean of {window} logged steps)")
+
+
+def _mark_best(ax: Axes, rows: Sequence[Mapping[str, Any]], name: str, mode: str) -> None:
+    sign = 1 if mode == "max" else -1
+    judged = [r for r in rows if r["split"] != "train" and r.get(name) is not None]
+    if judged:
+        best = max(judged, key=lambda r: sign * r[name])
+        label = f"best: {best[name]:.3f} at step {best['step']:,}"
+        style: dict[str, Any] = {
+            "marker": "*",
+            "markersize": 11,
+            "linestyle": "none",
+            "color": "black",
+        }
+        ax.plot([best["step"]], [best[name]], label=label, zorder=3, **style)

@@ -1,0 +1,57 @@
+"""Learning curves and writing pictures."""
+
+import math
+
+import numpy as np
+
+from medjax.run.plots import learning_curves, save_figure
+
+ROWS = [
+    *({"step": s, "split": "train", "loss": 1 / s} for s in range(1, 11)),
+    {"step": 5, "split": "validation", "loss": 0.4, "auroc/macro": None},
+    {"step": 8, "split": "validation", "loss": 0.5, "auroc/macro": 0.8},
+    {"step": 10, "split": "validation", "loss": 0.3, "auroc/macro": 0.7},
+]
+
+
+def best(figure) -> str:
+    labels = [t.get_text() for ax in figure.axes for t in ax.get_legend().get_texts()]
+    return next(label for label in labels if label.startswith("best"))
+
+
+def test_one_panel_for_the_loss_and_one_for_the_monitor_with_the_best_marked():
+    figure = learning_curves(ROWS, "auroc/macro", "fusion")
+    assert [ax.get_ylabel() for ax in figure.axes] == ["loss", "auroc/macro"]
+    assert best(figure) == "best: 0.800 at step 8"
+    undefined = figure.axes[1].lines[0].get_xydata()[0]
+    assert undefined[0] == 5
+    assert math.isnan(undefined[1])
+
+
+def test_the_best_of_a_loss_is_its_lowest():
+    figure = learning_curves(ROWS, "loss", "encoder", monitor_mode="min")
+    assert len(figure.axes) == 1
+    assert best(figure) == "best: 0.300 at step 10"
+
+
+def test_long_traces_are_drawn_under_their_running_mean():
+    rows = [{"step": s, "split": "train", "loss": float(s % 2)} for s in range(500)]
+    raw, mean = (line.get_ydata() for line in learning_curves(rows, "auroc", "x").axes[0].lines)
+    assert len(raw) == 500
+    np.testing.assert_allclose(mean, 0.5)
+
+
+def test_nothing_to_show_is_an_empty_picture_not_an_error():
+    assert (
+        len(learning_curves([{"step": 1, "split": "train", "skipped": 1}], "auroc", "x").axes) == 1
+    )
+
+
+def test_equal_figures_give_equal_bytes(tmp_path):
+    for name in ("a.png", "b.png"):
+        save_figure(learning_curves(ROWS, "auroc/macro", "fusion"), tmp_path / name)
+    first = (tmp_path / "a.png").read_bytes()
+    assert first == (tmp_path / "b.png").read_bytes()
+    assert first.startswith(b"\x89PNG")
+    assert b"Matplotlib" not in first
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.png"]
