@@ -1,18 +1,27 @@
 """The manifest of a prepared folder: where its sets come from and what every rule let through."""
 
+import argparse
+import contextlib
 import hashlib
+import importlib.metadata
 import json
-from collections.abc import Mapping
+import platform
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+import medjax
 from medjax import files
 from medjax.errors import UserError
 
 MANIFEST = "manifest.json"
+PACKAGES = ("numpy", "pandas", "pyarrow", "pillow", "array_record", "tensorflow-datasets")
+NO_EFFECT = ("source", "raw", "out", "workers", "dry_run")
+"""Options that change no record, and so do not stand in the manifest."""
 
 
 def prepare_line(root: Path) -> str:
@@ -27,8 +36,45 @@ def file_digest(path: Path) -> dict[str, Any]:
         return {"sha256": sha, "bytes": f.tell()}
 
 
+def describe_run(args: argparse.Namespace, inputs: Mapping[str, Path]) -> dict[str, Any]:
+    """The part of a manifest that every source has: source, versions, options, input digests.
+
+    `inputs` maps the names of the tables that were read to their paths. Options that are paths are
+    left out: what they hold stands among the inputs.
+    """
+    options = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in sorted(vars(args).items())
+        if name not in NO_EFFECT and not isinstance(value, Path)
+    }
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {
+        "source": args.source,
+        "medjax_version": medjax.__version__,
+        "versions": {"python": platform.python_version(), **versions},
+        "options": options,
+        "inputs": {name: file_digest(path) for name, path in sorted(inputs.items())},
+    }
+
+
+def describe_set(summary: Any, labels: Sequence[str] = (), **more: Any) -> dict[str, Any]:
+    """The manifest's entry of a written set (a `prepared.SetSummary`)."""
+    entry = {"version": summary.version, "splits": summary.sizes, "digest": summary.digest}
+    return {**entry, "labels": list(labels), **more}
+
+
 def write_manifest(out: Path, manifest: Mapping[str, Any]) -> None:
-    """Write `<out>/manifest.json`, indented with sorted keys; call it after the last set."""
+    """Write `<out>/manifest.json`, indented with sorted keys; call it after the last set.
+
+    Sets of an earlier preparation that the manifest does not list are removed, so that no folder
+    holds a mixture of two.
+    """
+    listed = {(name, entry["version"]) for name, entry in manifest.get("sets", {}).items()}
+    for info in sorted(out.glob("*/*.*.*/dataset_info.json")):
+        if (info.parent.parent.name, info.parent.name) not in listed:
+            shutil.rmtree(info.parent)
+            with contextlib.suppress(OSError):
+                info.parent.parent.rmdir()
     files.write_json(out / MANIFEST, manifest)
 
 

@@ -2,13 +2,27 @@
 
 import gzip
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from medjax.errors import UserError, nearest
+
+T = TypeVar("T")
+LABEL_VALUES = {"": -2, "-1": -1, "-1.0": -1, "0": 0, "0.0": 0, "1": 1, "1.0": 1}
+"""Texts of a label column -> code: 1, 0, -1 uncertain, -2 not mentioned."""
+SPLIT_NAMES = {
+    "train": "train",
+    "valid": "validation",
+    "val": "validation",
+    "validate": "validation",
+    "validation": "validation",
+    "test": "test",
+}
+"""Names of splits in published tables -> ours."""
 
 
 def find_table(folder: Path, *patterns: str) -> Path | None:
@@ -20,7 +34,9 @@ def find_table(folder: Path, *patterns: str) -> Path | None:
     return None
 
 
-def read_table(path: Path, columns: Sequence[str] | None, optional: Sequence[str] = ()):
+def read_table(
+    path: Path, columns: Sequence[str] | None, optional: Sequence[str] = ()
+) -> pd.DataFrame:
     """Read columns of a CSV file (gzip by name) as text; an empty field is "".
 
     Column names are compared without case and blanks at the ends; extra columns and a byte-order
@@ -65,3 +81,18 @@ def integers(values: pd.Series, path: Path) -> np.ndarray:
         row = int(np.flatnonzero(wrong.to_numpy(dtype=bool))[0]) + 2
         raise UserError(f"{path}, row {row}: column {values.name!r} is not an integer")
     return stripped.to_numpy(dtype=object).astype(np.int64)
+
+
+def coded(texts: pd.Series, codes: Mapping[str, T], path: Path) -> np.ndarray:
+    """Translate a text column by `codes`: [rows], of the type of the codes.
+
+    Raises:
+        UserError: the first text that has no code, by row (the header is row 1) and column.
+    """
+    stripped = texts.str.strip()
+    unknown = ~stripped.isin(list(codes))
+    if unknown.any():
+        row = int(np.flatnonzero(unknown.to_numpy(dtype=bool))[0]) + 2
+        known = ", ".join(repr(name) for name in codes)
+        raise UserError(f"{path}, row {row}: column {texts.name!r} holds none of {known}")
+    return np.array([codes[text] for text in stripped])

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from medjax.data.mimic_cxr.linking import study_times
-from medjax.data.tables import find_table, integers, read_table
-from medjax.data.xray.store import NOT_MENTIONED
+from medjax.data.tables import LABEL_VALUES, SPLIT_NAMES, coded, find_table, integers, read_table
 from medjax.errors import UserError
 
 LABELS = (
@@ -28,8 +27,6 @@ LABELS = (
     "Support Devices",
 )
 LABELLERS = ("chexpert", "negbio")
-LABEL_VALUES = {"": NOT_MENTIONED, "-1": -1, "-1.0": -1, "0": 0, "0.0": 0, "1": 1, "1.0": 1}
-SPLITS = {"train": "train", "validate": "validation", "validation": "validation", "test": "test"}
 
 
 class Tables(NamedTuple):
@@ -92,26 +89,10 @@ def read_labels(path: Path) -> pd.DataFrame:
     """
     table = read_table(path, ("study_id", *LABELS))
     studies = integers(table["study_id"], path)
-    labels = label_codes(table[list(LABELS)], path)
+    labels = {name: coded(table[name], LABEL_VALUES, path).astype(np.int8) for name in LABELS}
     if len(np.unique(studies)) != len(studies):
         raise UserError(f"{path}: a study is listed twice; remove the duplicate rows")
-    return labels.assign(study_id=studies)
-
-
-def label_codes(texts: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Turn label texts into int8 codes, column by column.
-
-    Raises:
-        UserError: the first value that is none of 1, 0, -1 and empty.
-    """
-    codes = {}
-    for name in texts.columns:
-        mapped = texts[name].str.strip().map(LABEL_VALUES)
-        if mapped.isna().any():
-            row = int(np.flatnonzero(mapped.isna().to_numpy())[0]) + 2
-            raise UserError(f"{path}, row {row}: label {name!r} is none of 1, 0, -1 and empty")
-        codes[name] = mapped.to_numpy(np.int8)
-    return pd.DataFrame(codes, index=texts.index)
+    return pd.DataFrame({"study_id": studies, **labels})
 
 
 def read_split(path: Path) -> pd.DataFrame:
@@ -121,11 +102,8 @@ def read_split(path: Path) -> pd.DataFrame:
         UserError: a missing column or an unknown name of a split.
     """
     table = read_table(path, ("dicom_id", "split"))
-    mapped = table["split"].str.strip().map(SPLITS)
-    if mapped.isna().any():
-        row = int(np.flatnonzero(mapped.isna().to_numpy())[0]) + 2
-        raise UserError(f"{path}, row {row}: split is none of train, validate and test")
-    return pd.DataFrame({"dicom_id": table["dicom_id"], "split": mapped.astype(str)})
+    split = coded(table["split"], SPLIT_NAMES, path)
+    return pd.DataFrame({"dicom_id": table["dicom_id"], "split": split})
 
 
 def read_reports(path: Path) -> pd.DataFrame:

@@ -1,11 +1,11 @@
 """Films read, shrunk and encoded in parallel, in a fixed order, within bounded memory."""
 
 import collections
-import functools
+import contextlib
 import itertools
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -42,34 +42,38 @@ def encode_film(root: Path, encoding: Encoding, relative: str) -> Encoded:
     return Encoded(encode_jpeg(shrink_to_width(pixels, encoding.width), encoding.quality))
 
 
-def encode_films(
-    root: Path, relatives: Iterable[str], encoding: Encoding, workers: int
-) -> Iterator[Encoded]:
-    """Yield the encoded films in the order of `relatives`.
+@contextlib.contextmanager
+def worker_pool(workers: int) -> Iterator[Executor | None]:
+    """Processes for `ordered_map`; None, for work in this process, when one is enough.
 
     Raises:
         UserError: when a worker process dies.
     """
-    return ordered_map(functools.partial(encode_film, root, encoding), relatives, workers)
-
-
-def ordered_map(function: Callable[[T], R], items: Iterable[T], workers: int) -> Iterator[R]:
-    """Map in `workers` processes (1: in this one), in order, with a few items in flight."""
     if workers == 1:
-        yield from map(function, items)
+        yield None
         return
-    remaining = iter(items)
     pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
     try:
-        flying: collections.deque[Future[R]] = collections.deque(
-            pool.submit(function, item) for item in itertools.islice(remaining, 4 * workers)
-        )
-        while flying:
-            yield flying.popleft().result()
-            flying.extend(pool.submit(function, item) for item in itertools.islice(remaining, 1))
+        yield pool
     except BrokenProcessPool:
         raise UserError(
             "a worker process died, mostly for want of memory; run again with fewer --workers"
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def ordered_map(
+    function: Callable[[T], R], items: Iterable[T], pool: Executor | None, in_flight: int
+) -> Iterator[R]:
+    """Yield `function` of every item in order, with at most `in_flight` results waiting."""
+    if pool is None:
+        yield from map(function, items)
+        return
+    remaining = iter(items)
+    flying: collections.deque[Future[R]] = collections.deque(
+        pool.submit(function, item) for item in itertools.islice(remaining, in_flight)
+    )
+    while flying:
+        yield flying.popleft().result()
+        flying.extend(pool.submit(function, item) for item in itertools.islice(remaining, 1))

@@ -3,6 +3,7 @@
 A film's `dicom_id` (for tables: the image's path) is its key, so a split lies in the order of ids.
 """
 
+import functools
 import hashlib
 import io
 import time
@@ -15,7 +16,7 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from medjax.data.prepared import SetSpec, SetSummary, write_set
-from medjax.data.xray.encode import Encoding, encode_films
+from medjax.data.xray.encode import Encoding, encode_film, ordered_map, worker_pool
 from medjax.errors import UserError
 
 NAME = "xray"
@@ -100,12 +101,12 @@ def write_films(
     """
     check_subjects(films)
     bad: list[BadImage] = []
-    progress = tqdm(total=len(films), unit=" images", desc="films", disable=None)
+    encode = functools.partial(encode_film, root, encoding)
 
     def examples(split: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         part = [film for film in films if film.split == split]
-        encoded = encode_films(root, [film.path for film in part], encoding, workers)
-        for film, result in zip(part, encoded):
+        paths = [film.path for film in part]
+        for film, result in zip(part, ordered_map(encode, paths, pool, 4 * workers)):
             progress.update()
             if not result.error:
                 yield film.dicom_id, _example(film, result.data)
@@ -119,7 +120,8 @@ def write_films(
 
     start = time.monotonic()
     labels = len(films[0].labels) if films else 0
-    with progress:
+    progress = tqdm(total=len(films), unit=" images", desc="films", disable=None)
+    with worker_pool(workers) as pool, progress:
         spec = xray_spec(labels, source)
         summary = write_set(out, spec, {split: examples(split) for split in splits})
     seconds = time.monotonic() - start

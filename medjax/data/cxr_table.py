@@ -1,0 +1,178 @@
+"""Chest X-rays listed in any CSV table: an image path and label columns a row."""
+
+import argparse
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from medjax.data.images import resolve_under
+from medjax.data.manifest import describe_run, describe_set, print_manifest, write_manifest
+from medjax.data.tables import LABEL_VALUES, SPLIT_NAMES, coded, read_table
+from medjax.data.xray.encode import Encoding
+from medjax.data.xray.estimate import check_space, describe, estimate
+from medjax.data.xray.store import NAME, NOT_MENTIONED, Film, Source, hash_split, write_films
+from medjax.errors import UserError, nearest
+
+SOURCE = Source(
+    "Chest radiographs of a table, with its labels (1, 0, -1 uncertain, -2 empty).",
+    "",
+    "that of the images",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of this source."""
+    parser.add_argument("--table", default="labels.csv", help="CSV file, relative to --raw")
+    parser.add_argument("--images", type=Path, help="folder that image paths start from (--raw)")
+    parser.add_argument("--image_column", default="image", help="column of image paths")
+    parser.add_argument("--patient_column", help="column of patients (patient, where there)")
+    parser.add_argument("--view_column", help="column of view positions (view, where there)")
+    parser.add_argument("--split_column", help="column of splits (split, where there)")
+    parser.add_argument("--labels", default="", help="label columns a,b,c (all of 0, 1, -1, empty)")
+    parser.add_argument("--width", type=int, default=512, help="wider films are resized to this")
+    parser.add_argument("--quality", type=int, default=95, help="JPEG quality of stored films")
+    parser.add_argument(
+        "--max_bad_images", type=int, default=0, help="unreadable images left out before an error"
+    )
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Write the set `xray` and the manifest."""
+    root = args.images or args.raw
+    path = args.raw / args.table
+    table = read_table(path, None)
+    counts = []
+    films, labels, split_rule = read_films(table, path, args)
+    present = [film for film in films if _exists(root, film.path)]
+    reason = "the image file exists"
+    counts.append(
+        {"rule": "image on disk", "in": len(films), "out": len(present), "reason": reason}
+    )
+    if args.limit:
+        limited = sorted(present, key=lambda film: film.dicom_id)[: args.limit]
+        reason = f"first {args.limit} images by path"
+        counts.append({"rule": "limit", "in": len(present), "out": len(limited), "reason": reason})
+        present = limited
+    if not present:
+        raise UserError(
+            f"{path}: none of its {len(films):,} images is under {root}; name their folder by "
+            "--images"
+        )
+    encoding = Encoding(args.width, args.quality)
+    expected = estimate(root, [film.path for film in present], encoding, args.workers)
+    check_space(args.out, expected.bytes)
+    if args.dry_run:
+        print(describe(expected))
+        return
+    splits = ("all",) if args.unlabelled else ("train", "validation", "test")
+    summary, bad = write_films(
+        args.out, root, present, splits, SOURCE, encoding, args.workers, args.max_bad_images
+    )
+    read = len(present) - len(bad)
+    reason = "the image can be decoded"
+    counts.append({"rule": "readable", "in": len(present), "out": read, "reason": reason})
+    manifest = {
+        **describe_run(args, {path.name: path}),
+        "counts": counts,
+        "sets": {NAME: describe_set(summary, labels)},
+        "split_rule": split_rule,
+        "fields": {},
+        "bad_images": [film._asdict() for film in bad],
+    }
+    write_manifest(args.out, manifest)
+    print_manifest(manifest)
+
+
+def read_films(
+    table: pd.DataFrame, path: Path, args: argparse.Namespace
+) -> tuple[list[Film], tuple[str, ...], str]:
+    """Turn the rows of a table into films, their label names and the rule of their splits.
+
+    Raises:
+        UserError: a named column that is missing, a label or split of unknown value, no labels.
+    """
+    images = _column(table, path, args.image_column, "image")
+    if images is None:
+        raise UserError(f"{path}: no column 'image'; name the one of image paths by --image_column")
+    patients = _column(table, path, args.patient_column, "patient")
+    subjects = images if patients is None else patients
+    view = _column(table, path, args.view_column, "view")
+    splits, rule = _splits(table, path, args, subjects)
+    taken = {str(column.name) for column in (images, patients, view) if column is not None}
+    names = () if args.unlabelled else _label_names(table, path, args.labels, taken)
+    labels = np.stack(
+        [coded(table[name], LABEL_VALUES, path) for name in names]
+        or [np.full(len(table), NOT_MENTIONED)],
+        axis=1,
+    )
+    empty = pd.Series([""] * len(table))
+    texts = [table.get(name, empty) for name in ("findings", "impression")]
+    films = [
+        Film(image, image, split, subject, 0, film_view, 0, tuple(label.tolist()), *report)
+        for image, split, subject, film_view, label, *report in zip(
+            images, splits, _subject_ids(subjects), empty if view is None else view, labels, *texts
+        )
+    ]
+    return films, names, rule
+
+
+def _column(table: pd.DataFrame, path: Path, name: str | None, default: str) -> pd.Series | None:
+    """The column that was named, or the default one where there; else None."""
+    if name is None or name == default:
+        return table.get(default)
+    if name not in table.columns:
+        raise UserError(f"{path}: no column {name!r}{nearest(name, map(str, table.columns))}")
+    return table[name]
+
+
+def _splits(
+    table: pd.DataFrame, path: Path, args: argparse.Namespace, subjects: pd.Series
+) -> tuple[Sequence[str], str]:
+    """The split of every row and the rule by which it was found."""
+    if args.unlabelled:
+        return ["all"] * len(table), "one split for prediction"
+    column = _column(table, path, args.split_column, "split")
+    if column is not None and args.split == "published":
+        return list(coded(column, SPLIT_NAMES, path)), f"column {column.name}"
+    by = "image path" if subjects.name == args.image_column else "patient"
+    split_of = {subject: hash_split(subject) for subject in subjects.unique()}
+    return [split_of[s] for s in subjects], f"hash of the {by} (test 20 %, validation 8 %)"
+
+
+def _label_names(table: pd.DataFrame, path: Path, given: str, taken: set[str]) -> tuple[str, ...]:
+    """The label columns: those given, or all that hold nothing but 0, 1, -1 and empty fields."""
+    names = tuple(name.strip() for name in given.split(",") if name.strip())
+    for name in names:
+        if name not in table.columns:
+            raise UserError(f"{path}: no column {name!r}{nearest(name, map(str, table.columns))}")
+    if not names:
+        names = tuple(
+            name
+            for name in table.columns
+            if name not in taken
+            and (values := set(table[name].str.strip())) <= set(LABEL_VALUES)
+            and values != {""}
+        )
+    if not names:
+        raise UserError(f"{path}: no label columns; name them by --labels or give --unlabelled")
+    return names
+
+
+def _subject_ids(subjects: pd.Series) -> list[int]:
+    """Integers as they are; other ids by the first 63 bits of their SHA-256."""
+    if subjects.str.fullmatch(r"\d{1,18}").all():
+        return [int(subject) for subject in subjects]
+    digests = (hashlib.sha256(subject.encode()).digest() for subject in subjects)
+    return [int.from_bytes(digest[:8], "big") >> 1 for digest in digests]
+
+
+def _exists(root: Path, relative: str) -> bool:
+    """Whether the image is there; a path that leads out of the root is an error."""
+    try:
+        resolve_under(root, relative)
+    except FileNotFoundError:
+        return False
+    return True

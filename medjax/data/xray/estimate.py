@@ -1,0 +1,59 @@
+"""What preparing films will take, from a handful of them, and whether the disk has room."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from medjax.data.xray.encode import Encoding, encode_film
+from medjax.errors import UserError
+
+SAMPLE = 6
+SPOOL_FACTOR = 2
+"""A split is spooled before it is written in the order of its keys."""
+
+
+class Estimate(NamedTuple):
+    """Expected size and duration."""
+
+    films: int
+    bytes: int
+    """On disk when finished."""
+    seconds: float
+
+
+def estimate(root: Path, relatives: Sequence[str], encoding: Encoding, workers: int) -> Estimate:
+    """Read a few films spread over `relatives` and scale up; unreadable ones do not count."""
+    count = len(relatives)
+    chosen = [relatives[i * count // SAMPLE] for i in range(SAMPLE)] if count else []
+    start = time.monotonic()
+    films = [encode_film(root, encoding, relative) for relative in dict.fromkeys(chosen)]
+    seconds = time.monotonic() - start
+    sizes = [len(film.data) for film in films if not film.error]
+    share = count / max(len(films), 1)
+    size = sum(sizes) // max(len(sizes), 1)
+    return Estimate(count, size * count, seconds * share / workers)
+
+
+def check_space(out: Path, needed: int) -> None:
+    """Refuse to start when the disk of `out` cannot hold `needed` bytes and their spool.
+
+    Raises:
+        UserError: with both numbers.
+    """
+    existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    if SPOOL_FACTOR * needed > free:
+        raise UserError(
+            f"{existing}: {free / 1e9:.1f} GB free where about {SPOOL_FACTOR * needed / 1e9:.1f} "
+            "GB are needed while writing; free some or name another --out"
+        )
+
+
+def describe(expected: Estimate) -> str:
+    """One line for --dry_run."""
+    return (
+        f"dry run: {expected.films:,} images, about {expected.bytes / 1e6:,.1f} MB and "
+        f"{expected.seconds / 60:,.1f} min; nothing written"
+    )
