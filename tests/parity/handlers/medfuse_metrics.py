@@ -5,11 +5,8 @@ import numpy as np
 from medjax.metrics.bootstrap import bootstrap_of_draws, percentile_interval
 from medjax.metrics.classification import average, classification_metrics
 from medjax.metrics.metric import Metric
+from medjax.systems.medfuse.evaluation import label_groups
 from tests.parity.harness import Case, ParityError, handles
-
-PHENOTYPE_TYPES = "AAAMCCAMMCMCCCAACMAAAAAAA"
-"""Acute, mixed or chronic: the 25 phenotypes in order of their names."""
-GROUPS = {"acute": "A", "mixed": "M", "chronic": "C"}
 
 
 @handles("medfuse", "metrics", config={"iterations", "labels", "samples"})
@@ -21,11 +18,7 @@ def metrics(case: Case) -> dict[str, np.ndarray]:
     truth = case.inputs["y_true"].reshape(samples, labels)
     risk = case.inputs["pred"].reshape(samples, labels)
     names = [str(i) for i in range(labels)]
-    groups = {
-        group: [i for i, kind in enumerate(PHENOTYPE_TYPES) if kind == letter]
-        for group, letter in GROUPS.items()
-        if labels == len(PHENOTYPE_TYPES)
-    }
+    groups = label_groups(names)
     values = {
         name: metric.value
         for name, metric in classification_metrics(truth, risk, names, groups=groups).items()
@@ -44,9 +37,10 @@ def metrics(case: Case) -> dict[str, np.ndarray]:
         "auroc_micro": values.get("auroc/micro", values["auroc/macro"]),
         "auroc_weighted": values.get("auroc/weighted", values["auroc/macro"]),
     }
-    for group, members in groups.items():
-        outputs[f"auroc_{group}"] = values[f"auroc/{group}"]
-        outputs[f"auprc_{group}"] = values[f"auprc/{group}"]
-        mean = average([Metric(0.5, low, high) for low, high in bounds[members]])
+    for key, members in groups.items():
+        group = key.removeprefix("type=")
+        mean = average([Metric(0.5, low, high) for low, high in bounds[list(members)]])
+        outputs[f"auroc_{group}"] = values[f"auroc/{key}"]
+        outputs[f"auprc_{group}"] = values[f"auprc/{key}"]
         outputs[f"ci_auroc_{group}"] = [mean.low, mean.high]
     return {name: np.asarray(value) for name, value in outputs.items()}
