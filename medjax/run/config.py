@@ -85,6 +85,27 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[Difference]:
     ]
 
 
+def initial_weights(config: ConfigDict) -> list[tuple[str, str]]:
+    """Return (dotted name, source) for what every `init_from` of the stages to run names.
+
+    An `init_from` is empty, one source, or a tuple of (part, source[, part of the source]).
+    """
+    found: list[tuple[str, str]] = []
+    for stage in config.get("stages", ()):
+        value = config.get(stage, {}).get("init_from")
+        entries = (("", value),) if isinstance(value, str) else value or ()
+        pairs = isinstance(entries, tuple) and all(
+            isinstance(entry, tuple) and len(entry) > 1 for entry in entries
+        )
+        if not pairs:
+            raise UsageError(
+                f"config.{stage}.init_from: {value!r} is neither one source nor pairs"
+                " (('part', 'source'), ...)"
+            )
+        found += [(f"{stage}.init_from", str(entry[1])) for entry in entries if entry[1]]
+    return found
+
+
 def canonical_json(values: Mapping[str, Any]) -> str:
     """Return `values` as JSON in one form: sorted keys, no blanks."""
     return json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from medjax.errors import UsageError, UserError, nearest
-from medjax.run.config import check_values, flatten
+from medjax.run.config import check_values, flatten, initial_weights
 from medjax.run.overrides import Override, apply_overrides
 
 SIZES = ("smoke", "demo", "published")
@@ -222,15 +222,14 @@ def _check_choices(config: ConfigDict, choices: Mapping[str, tuple[str, ...]]) -
 
 def _check_folders(config: ConfigDict) -> None:
     """Raise UsageError for a `...dir` that is no folder or an `init_from` that is unknown."""
-    stages = config.get("stages", ())
     for name, value in flatten(config).items():
-        last = name.rsplit(".", 1)[-1]
-        if last.endswith("dir") and value is not None and not Path(value).is_dir():
+        if name.endswith("dir") and value is not None and not Path(value).is_dir():
             raise UsageError(f"config.{name}: no folder {value!r}")
-        if last == "init_from" and isinstance(value, str) and value:
-            source = value.rpartition("@")[0] or value
-            if source not in stages and not Path(value).exists() and not Path(source).exists():
-                raise UsageError(
-                    f"config.{name}: {value!r} is neither a folder nor a stage of this run"
-                    f"{nearest(value, stages)}"
-                )
+    stages = config.get("stages", ())
+    for name, text in initial_weights(config):
+        source = text.rpartition("@")[0] or text
+        if source not in stages and not Path(text).exists() and not Path(source).exists():
+            raise UsageError(
+                f"config.{name}: {text!r} is neither a folder nor a stage of this run"
+                f"{nearest(text, stages)}"
+            )

@@ -14,8 +14,8 @@ from medjax.files import write_json
 from medjax.run.config import (
     Difference,
     differences,
-    flatten,
     from_json,
+    initial_weights,
     overrides_hash,
     to_json,
 )
@@ -97,25 +97,8 @@ def _is_open_optimizer(name: str, folder: Path) -> bool:
 
 def _starts_elsewhere(config: ConfigDict) -> bool:
     """Tell whether some `init_from` names a folder rather than a stage of this run."""
-    sources = {
-        text
-        for name, value in flatten(config).items()
-        if name.rsplit(".", 1)[-1] == "init_from"
-        for text in _texts(value)
-    }
-    return any(map(_names_folder, sources - {"", *config.get("stages", ())}))
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, tuple):
-        for element in value:
-            yield from _texts(element)
-    elif isinstance(value, str):
-        yield value
-
-
-def _names_folder(text: str) -> bool:
-    return Path(text).is_dir() or Path(text.rpartition("@")[0] or text).is_dir()
+    sources = {text for _, text in initial_weights(config)} - {*config.get("stages", ())}
+    return any(Path(s).is_dir() or Path(s.rpartition("@")[0] or s).is_dir() for s in sources)
 
 
 @contextmanager

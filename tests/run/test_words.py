@@ -72,6 +72,11 @@ def test_wrong_choices_and_folders(tmp_path):
     assert load_config(TOY, (), {"data.dir": str(tmp_path)}).data.dir == str(tmp_path)
     with pytest.raises(UsageError, match=r"encoder.init_from.*neither.*mean 'fused'"):
         load_config(TOY, (), {"encoder.init_from": "fusd"})
+    with pytest.raises(UsageError, match=r"encoder.init_from.*'fusd' is neither"):
+        load_config(TOY, (), {"encoder.init_from": "(('part', 'fusd'),)"})
+    for text in ("('part', 'fused')", "3"):
+        with pytest.raises(UsageError, match="neither one source nor pairs"):
+            load_config(TOY, (), {"encoder.init_from": text})
     for source in ("fused", f"{tmp_path}", f"{tmp_path}@20"):
         assert load_config(TOY, (), {"encoder.init_from": source}).encoder.init_from == source
 
