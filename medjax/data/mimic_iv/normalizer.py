@@ -50,6 +50,12 @@ class RunningMoments:
         self._sum += data.sum(axis=0)
         self._squares += np.square(data).sum(axis=0)
 
+    def merge(self, other: "RunningMoments") -> None:
+        """Take in all that another has taken in."""
+        self.count += other.count
+        self._sum += other._sum
+        self._squares += other._squares
+
     def fitted(self) -> Normalizer:
         """Return mean and sample standard deviation (divisor n - 1), never below 1e-7."""
         if self.count < 2:

@@ -1,0 +1,201 @@
+"""What a preparation tells: its forecast, its counts, its manifest."""
+
+import argparse
+import platform
+import shutil
+from collections import Counter
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+import medjax
+from medjax.data.mimic_iv.normalizer import Normalizer
+from medjax.data.mimic_iv.rules import Rules
+from medjax.data.mimic_iv.spill import TABLES, Tally
+from medjax.data.mimic_iv.stream import open_table
+from medjax.data.mimic_iv.tables import find_table
+from medjax.data.prepared import SetSummary
+from medjax.errors import UserError
+
+if TYPE_CHECKING:
+    from medjax.data.mimic_iv.prepare import Cohort
+
+ROWS_A_SECOND = 2_500_000
+"""Rows that one core reads of an event table (tests/bench/event_pass.py)."""
+BYTES_A_USED_ROW = 24
+STEPS_BYTES = 76 * 4
+NO_TIME_REASON = "charttime not a time"
+UNREADABLE_ROWS = (
+    "wrong number of fields",
+    *(f"{name} not a whole number" for name in ("subject_id", "hadm_id", "stay_id", "itemid")),
+)
+UNREADABLE_VALUES = ("not a number", "infinite value")
+PASSED = ("rows", "n_events", "recovered", "no_icustay", "usable")
+"""Counters that are no rejections."""
+
+
+def print_forecast(raw: Path, out: Path, workers: int) -> None:
+    """Print the expected rows, disk and time of a preparation, and the free space.
+
+    Raises:
+        UserError: when a table is missing, or the free space does not suffice.
+    """
+    table = Table(title="expected")
+    for title in ("table", "bytes", "rows"):
+        table.add_column(title, justify="left" if title == "table" else "right")
+    total = 0
+    for name in TABLES:
+        path = find_table(raw, name)
+        rows, size = _estimate_rows(path), path.stat().st_size
+        total += rows
+        table.add_row(str(path.relative_to(raw)), f"{size:,}", f"{rows:,}")
+    disk = int(total * 0.25 * (BYTES_A_USED_ROW + STEPS_BYTES / 15))
+    here = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(here).free
+    console = Console()
+    console.print(table)
+    seconds = total / ROWS_A_SECOND / min(workers, 3)
+    console.print(
+        f"about {total:,} rows, {disk / 1e9:.1f} GB of disk ({free / 1e9:.1f} GB free), "
+        f"{max(seconds, 1):,.0f} s with {workers} workers"
+    )
+    if disk > free:
+        raise UserError(f"{out}: {free / 1e9:.1f} GB free, {disk / 1e9:.1f} GB needed; free some")
+
+
+def _estimate_rows(path: Path) -> int:
+    """Estimate the rows of a table from its first block and its size."""
+    source = open_table(path, 1 << 20)
+    lines, unpacked = 0, 0
+    for block in source.blocks:
+        lines, unpacked = lines + block.count(b"\n"), unpacked + len(block)
+        if unpacked >= 1 << 22:
+            break
+    read = max(source.position.bytes, 1)
+    return int(lines * max(path.stat().st_size / read, 1.0))
+
+
+def rejections(counts: Counter[str]) -> dict[str, int]:
+    """Return the counters of one table that are rejections, by reason."""
+    return {name: n for name, n in sorted(counts.items()) if name not in PASSED and n}
+
+
+def check_error_rate(raw: Path, tally: Tally, limit: float) -> None:
+    """Raise a UserError when more than `limit` of a table's used values could not be read."""
+    for name, counts in tally.counts.items():
+        unreadable = Counter(
+            {
+                reason: n
+                for reason, n in rejections(counts).items()
+                if reason in (*UNREADABLE_ROWS, NO_TIME_REASON)
+                or reason.endswith(UNREADABLE_VALUES)
+            }
+        )
+        bad, usable = unreadable.total(), counts["usable"]
+        if bad > limit * (bad + usable) and bad > 100:
+            worst = unreadable.most_common(1)[0][0]
+            raise UserError(
+                f"{raw}: {bad:,} of {bad + usable:,} rows of {name} cannot be read (most: {worst});"
+                " check the table, or raise --max_error_rate"
+            )
+
+
+def manifest(
+    args: argparse.Namespace,
+    rules: Rules,
+    cohort: "Cohort",
+    tally: Tally,
+    excluded: dict[str, Counter[str]],
+    summaries: dict[str, SetSummary],
+    normalizers: dict[str, Normalizer],
+    columns: tuple[str, ...],
+) -> dict[str, Any]:
+    """Return the manifest of the prepared folder."""
+    types = {"phenotyping": list(cohort.phenotypes.types)}
+    return {
+        "source": "mimic_iv",
+        "medjax_version": medjax.__version__,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("numpy", "pandas", "pyarrow")},
+        },
+        "options": {
+            "compat": args.compat,
+            "limit": args.limit,
+            "split": args.split,
+            "tasks": list(summaries),
+            "unlabelled": args.unlabelled,
+        },
+        "inputs": cohort.inputs | tally.inputs,
+        "counts": [
+            *cohort.counts,
+            *_dropped_rows(cohort.dropped),
+            *(line for name in TABLES for line in _event_counts(name, tally.counts[name])),
+            *(line for task in summaries for line in _task_counts(task, cohort, excluded[task])),
+        ],
+        "sets": {
+            task: {
+                "version": summary.version,
+                "splits": summary.sizes,
+                "digest": summary.digest,
+                "labels": list(cohort.label_names[task]),
+                "label_types": types.get(task, []),
+            }
+            for task, summary in summaries.items()
+        },
+        "normalizer": {task: n.to_dict(columns) for task, n in normalizers.items()},
+        "rejected_values": {
+            name: {reason: n for reason, n in rejections(counts).items() if ": " in reason}
+            for name, counts in tally.counts.items()
+        },
+        "fields": rules.to_dict(),
+        "split_rule": cohort.split.rule,
+    }
+
+
+def _dropped_rows(dropped: Counter[str]) -> list[dict[str, Any]]:
+    """Return one line for each reason for which rows of the small tables were left out."""
+    return [
+        {"rule": "row can be used", "in": n, "out": 0, "reason": reason}
+        for reason, n in sorted(dropped.items())
+        if n
+    ]
+
+
+def _event_counts(name: str, counts: Counter[str]) -> list[dict[str, Any]]:
+    """Return how many rows of an event table each rule let through."""
+    left = counts["rows"]
+    lines = [{"rule": name, "in": left, "out": left, "reason": "rows read"}]
+    values: Counter[str] = Counter()
+    for reason, n in rejections(counts).items():
+        if ": " in reason:
+            values[f"value: {reason.split(': ')[1]}"] += n
+    unreadable = {reason: counts[reason] for reason in UNREADABLE_ROWS}
+    other = left - sum(unreadable.values()) - counts["n_events"]
+    steps = [
+        *unreadable.items(),
+        ("other items or patients", other),
+        ("no admission", counts["empty_hadm"]),
+        ("admission outside the cohort", counts["no_hadm_in_stay"]),
+        ("another ICU stay", counts["icustay_missing_in_stays"]),
+        (NO_TIME_REASON, counts[NO_TIME_REASON]),
+        *sorted(values.items()),
+    ]
+    for reason, n in steps:
+        if n:
+            lines.append({"rule": name, "in": left, "out": left - n, "reason": reason})
+            left -= n
+    return lines
+
+
+def _task_counts(task: str, cohort: "Cohort", excluded: Counter[str]) -> list[dict[str, Any]]:
+    """Return how many stays each rule of a task let through."""
+    lines, left = [], len(cohort.stays)
+    for reason, n in sorted(excluded.items()):
+        if n:
+            lines.append({"rule": task, "in": left, "out": left - n, "reason": reason})
+            left -= n
+    return lines
