@@ -75,7 +75,13 @@ class Examples(Sequence[dict[str, Any]]):
     Texts come as str, images as uint8 [height, width] (grey) or [height, width, channels].
     """
 
-    def __init__(self, features: tfds.features.FeaturesDict, records: Sequence[Mapping[str, Any]]):
+    def __init__(
+        self,
+        where: Path,
+        features: tfds.features.FeaturesDict,
+        records: Sequence[Mapping[str, Any]],
+    ):
+        self._where = where
         self._records = records
         self._texts = [k for k, f in features.items() if isinstance(f, tfds.features.Text)]
         self._images = [k for k, f in features.items() if isinstance(f, tfds.features.Image)]
@@ -98,10 +104,17 @@ class Examples(Sequence[dict[str, Any]]):
         return example
 
     def encoded(self, index: int) -> dict[str, Any]:
-        """Return one example with texts and images as the bytes that are stored."""
+        """Return one example with texts and images as the bytes that are stored.
+
+        Raises:
+            UserError: when the file is damaged; names its folder.
+        """
         if not -len(self) <= index < len(self):
             raise IndexError(f"example {index} of {len(self)}")
-        return dict(self._records[index % len(self)])
+        try:
+            return dict(self._records[index % len(self)])
+        except (RuntimeError, ValueError, OSError) as e:
+            raise _damaged(self._where, e) from e
 
 
 class PreparedSet(NamedTuple):
@@ -334,9 +347,8 @@ def open_set(root: Path, name: str) -> PreparedSet:
             for split in info.splits
         }
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as e:
-        reason = str(e).splitlines()[0] if str(e) else type(e).__name__
-        raise UserError(f"{folder}: damaged prepared set ({reason}); prepare it again") from e
-    splits = {split: Examples(info.features, sources.get(split, [])) for split in sizes}
+        raise _damaged(folder, e) from e
+    splits = {split: Examples(folder, info.features, sources.get(split, [])) for split in sizes}
     for split, examples in splits.items():
         if len(examples) != sizes[split]:
             raise UserError(
@@ -344,6 +356,12 @@ def open_set(root: Path, name: str) -> PreparedSet:
                 "written; prepare it again"
             )
     return PreparedSet(name, str(info.version), splits, info, info.metadata["digest"])
+
+
+def _damaged(folder: Path, error: Exception) -> UserError:
+    """What to say of a set that cannot be read."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return UserError(f"{folder}: damaged prepared set ({reason}); prepare it again")
 
 
 def _version_of(info: Path) -> tuple[int, ...]:

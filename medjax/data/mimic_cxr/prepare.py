@@ -168,7 +168,9 @@ def _films(films: pd.DataFrame, tables: Tables) -> list[Film]:
     seconds = np.where(np.isnat(moments), 0, moments.astype(np.int64))
     columns = ("dicom_id", "path", "split", "subject_id", "study_id", "view")
     rows = zip(*(films[name].tolist() for name in columns), seconds.tolist(), labels.tolist())
-    return [Film(*row, tuple(codes), *sections.get(row[4], ("", ""))) for *row, codes in rows]
+    return [
+        Film._make((*row, tuple(codes), *sections.get(row[4], ("", "")))) for *row, codes in rows
+    ]
 
 
 def _write_links(
