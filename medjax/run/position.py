@@ -1,5 +1,6 @@
 """Where a training stands between two steps: plain numbers, stored in every checkpoint."""
 
+import math
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
@@ -43,13 +44,15 @@ class Position(NamedTuple):
         return self.epoch >= total or (self.phase == 0 and self.batch == 0 and out_of_patience)
 
     def after_evaluation(self, value: float | None, mode: str) -> tuple["Position", bool]:
-        """Return (position, whether `value` is the best so far); None counts as no improvement."""
-        better = value is not None and (
-            self.best is None or (value > self.best if mode == "max" else value < self.best)
-        )
-        if better:
+        """Return (position, whether `value` is the best so far); undefined is no improvement."""
+        if value is not None and math.isfinite(value) and self._better(value, mode):
             return self._replace(best=value, bad_evaluations=0), True
         return self._replace(bad_evaluations=self.bad_evaluations + 1), False
+
+    def _better(self, value: float, mode: str) -> bool:
+        if self.best is None:
+            return True
+        return value > self.best if mode == "max" else value < self.best
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values."""

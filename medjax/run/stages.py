@@ -17,8 +17,9 @@ from ml_collections import ConfigDict
 
 from medjax.errors import UsageError, UserError, nearest
 from medjax.files import write_json
-from medjax.run import evaluate, init_from, plots, sharding
+from medjax.run import init_from, plots, sharding
 from medjax.run.checkpoint import Checkpoints
+from medjax.run.evaluate import EVALUATION, Predictor, score, write_predictions
 from medjax.run.report.metrics_log import MetricsLog, read_rows
 from medjax.run.report.tables import parameter_table, results_table
 from medjax.run.signals import Signals, catch_signals
@@ -98,75 +99,6 @@ def _run_stages(config: ConfigDict, workdir: Path, mode: str, module: ModuleType
     return results
 
 
-def print_results(results: Results) -> None:
-    """Print the results table of a finished run."""
-    say(results_table(results))
-
-
-def system_module(name: str) -> ModuleType:
-    """Import `medjax.systems.<name>.system`; systems are found by the name of their folder."""
-    folder = Path(__file__).parent.parent / "systems"
-    known = sorted(p.parent.name for p in folder.glob("*/system.py"))
-    if name not in known:
-        raise UsageError(
-            f"config.system {name!r} is none of {', '.join(known)}{nearest(name, known)}"
-        )
-    return importlib.import_module(f"medjax.systems.{name}.system")
-
-
-def run_stages(
-    config: ConfigDict, workdir: Path, mode: str, module: ModuleType | None = None
-) -> Results:
-    """Run every stage in `mode` ("train", "evaluate" or "predict"); return and write the results.
-
-    A stage that is finished is read, not run again, so a resumed run continues in the right one.
-    `module` stands in for the system that the config names.
-    """
-    with jax.default_matmul_precision(config.matmul_precision):
-        return _run_stages(config, workdir, mode, module or system_module(config.system))
-
-
-def _run_stages(config: ConfigDict, workdir: Path, mode: str, module: ModuleType) -> Results:
-    for stage in config.stages:
-        if stage not in config:
-            raise UsageError(f"config.stages names {stage!r}, which the config does not define")
-    data = module.open_data(config, workdir)
-    mesh = sharding.make_mesh()
-    results: Results = {}
-    keep = mode == "train"
-    timing: dict[str, Any] = read_json(workdir / "timing.json") if mode == "train" else {}
-    for stage in config.stages:
-        finished = workdir / stage / "results.json"
-        if mode == "train" and finished.is_file():
-            results[stage] = read_json(finished)
-            continue
-        say(f"stage {stage}")
-        start = time.perf_counter()
-        run = Stage(config, stage, workdir, mesh, module, data)
-        if mode == "predict":
-            run.predict()
-            continue
-        results[stage], seconds = run.train_and_evaluate() if mode == "train" else run.evaluate()
-        timing[stage] = {**seconds, "seconds": time.perf_counter() - start, **memory()}
-        # Results mark a stage as finished: evaluating a half-trained one must not write them.
-        keep = mode == "train" or finished.is_file() or not run.checkpoints.steps()
-        if keep and jax.process_index() == 0:
-            write_json(finished, results[stage])
-            write_json(workdir / "timing.json", timing)
-    if mode == "predict":
-        return results
-    # results.json marks a finished training: evaluating a half-trained run must not write it.
-    trained = all((workdir / s / "checkpoints").is_dir() for s in config.stages)
-    if jax.process_index() == 0 and (mode == "train" or not trained or _finished(workdir)):
-        write_json(workdir / "results.json", results)
-    print_results(results)
-    return results
-
-
-def _finished(workdir: Path) -> bool:
-    return (workdir / "results.json").is_file()
-
-
 class Stage:
     """One stage of a run: what it is built from, and what is done with it."""
 
@@ -192,16 +124,16 @@ class Stage:
         if jax.process_index() == 0:
             write_json(self.folder / "artefacts.json", system.artefacts)
         variables = self.initial_variables(system)
-        timing = Timing()
+        predictor, timing = self.predictor(system), Timing()
         if system.updates:
-            timing = self.train(system, variables)
+            timing = self.train(system, predictor, variables)
             variables = init_from.read_variables(init_from.Source(self.folder, "best"))
-        return self.score(system, variables), timing.to_json()
+        return self.score(system, predictor, variables), timing.to_json()
 
     def evaluate(self) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
         """Score existing weights: the run's best, or those of `init_from` with no training run."""
         system, variables = self.trained()
-        return self.score(system, variables), Timing().to_json()
+        return self.score(system, self.predictor(system), variables), Timing().to_json()
 
     def predict(self) -> None:
         """Write the predictions of every split of the data at hand; labels may be absent."""
@@ -211,7 +143,7 @@ class Stage:
             positions, outputs = predictor.split(variables, split)
             if len(positions):
                 path = self.folder / f"predictions-{split}.parquet"
-                evaluate.write_predictions(path, system, split, positions, outputs)
+                write_predictions(path, system, split, positions, outputs)
                 say(f"  {len(positions)} predictions in {path}")
 
     def trained(self) -> tuple[System, Variables]:
@@ -232,7 +164,7 @@ class Stage:
     def initial_variables(self, system: System) -> Variables:
         """Return fresh variables, with what `init_from` names put in."""
         split = "train" if "train" in system.splits else system.splits[0]
-        plans = system.plan(split, 0 if split == "train" else evaluate.EVALUATION)
+        plans = system.plan(split, 0 if split == "train" else EVALUATION)
         if not plans:
             raise UserError(
                 f"stage {self.name}: the {split} split holds fewer examples than one batch; lower "
@@ -244,22 +176,24 @@ class Stage:
             variables, self.options.init_from, self.workdir, self.config.stages, self.name
         )
 
-    def predictor(self, system: System) -> evaluate.Predictor:
+    def predictor(self, system: System) -> Predictor:
         """Return the predictor of this stage."""
         key = jax.random.fold_in(self.key, 1)
-        return evaluate.Predictor(
+        return Predictor(
             system, self.mesh, key, threads=self.config.loader.threads, say=say
         )
 
-    def train(self, system: System, variables: Variables) -> Timing:
+    def train(self, system: System, predictor: Predictor, variables: Variables) -> Timing:
         """Train the stage to its end, from its newest checkpoint if there is one."""
         say(parameter_table(variables["params"], system.updates))
         with MetricsLog(self.folder) as log, catch_signals() as signals:
-            training = self.training(system, log, signals)
+            training = self.training(system, predictor, log, signals)
             train(training, init_state(system, variables, jax.random.fold_in(self.key, 2)))
         return training.timing
 
-    def training(self, system: System, log: MetricsLog, signals: Signals) -> Training:
+    def training(
+        self, system: System, predictor: Predictor, log: MetricsLog, signals: Signals
+    ) -> Training:
         """Gather what the training loop works with."""
         return Training(
             stage=self.name,
@@ -269,41 +203,43 @@ class Stage:
             parameters=self.config.sharding.parameters,
             threads=self.config.loader.threads,
             workers=self.config.loader.workers,
-            predictor=self.predictor(system),
+            predictor=predictor,
             checkpoints=self.checkpoints,
             signals=signals,
             log=log,
             say=say,
         )
 
-    def score(self, system: System, variables: Variables) -> dict[str, dict[str, Any]]:
+    def score(
+        self, system: System, predictor: Predictor, variables: Variables
+    ) -> dict[str, dict[str, Any]]:
         """Score the stage's splits, write predictions and plots, return the metrics as JSON."""
         splits = tuple(s for s in self.options.train.final_splits if s in system.splits)
-        predictor = self.predictor(system)
-        metrics, predicted = evaluate.score(system, predictor, variables, splits, final=True)
+        metrics, predicted = score(system, predictor, variables, splits, final=True)
         if jax.process_index() == 0:
-            self.draw(system, predicted)
+            self.draw(system, predicted, metrics)
         for split, (positions, outputs) in predicted.items():
             if len(positions):
                 path = self.folder / f"predictions-{split}.parquet"
-                evaluate.write_predictions(path, system, split, positions, outputs)
+                write_predictions(path, system, split, positions, outputs)
         return {
             split: {name: metric.to_json() for name, metric in sorted(of_split.items())}
             for split, of_split in metrics.items()
         }
 
-    def draw(self, system: System, predicted: Mapping) -> None:
+    def draw(self, system: System, predicted: Mapping, metrics: Mapping) -> None:
         """Draw learning curves and the system's own plots into the run's `plots` folder."""
         folder = self.workdir / "plots"
+        train_options = self.options.train
         rows = read_rows(self.folder / "metrics.jsonl")
         if rows:
             figure = plots.learning_curves(
-                rows, monitor=self.options.train.monitor, title=self.name
+                rows, train_options.monitor, self.name, train_options.monitor_mode
             )
             plots.save_figure(figure, folder / f"{self.name}-learning_curves.png")
         outputs = {split: pair[1] for split, pair in predicted.items() if len(pair[0])}
         for split in outputs:
-            for stem, figure in system.draw(split, outputs).items():
+            for stem, figure in system.draw(split, outputs, metrics[split]).items():
                 plots.save_figure(figure, folder / f"{self.name}-{split}-{stem}.png")
 
 

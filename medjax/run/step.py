@@ -14,8 +14,7 @@ Parameters = Mapping[str, Any]
 """A nested dict of arrays: all parameters, or those that one update trains."""
 
 
-@struct.dataclass
-class TrainState:
+class TrainState(struct.PyTreeNode):
     """Everything that a step changes; all of it is in a checkpoint."""
 
     step: jax.Array
@@ -144,7 +143,7 @@ def make_train_step(
             loss, grads, aux = gradients(
                 update, variables, batch, update_key, state.step, accumulation
             )
-            norm = optax.global_norm(grads)
+            norm = optax.tree.norm(grads)
             finite &= jnp.isfinite(loss) & jnp.isfinite(norm)
             params, optimizer_state = apply_update(update, state, index, variables, grads)
             variables = {**variables, **aux.mutable, "params": params}

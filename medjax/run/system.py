@@ -22,8 +22,9 @@ from medjax.metrics.metric import Metric
 Variables = Mapping[str, Any]
 """Flax variables: {"params": ..., and any mutable collections such as "batch_stats"}."""
 
-Batch = Mapping[str, np.ndarray]
-"""Arrays with one leading batch axis, always with a boolean "mask" [batch] (False: padding row)."""
+Batch = Mapping[str, Any]
+"""Arrays (numpy on the host, JAX on a device) with one leading batch axis, always with a boolean
+"mask" [batch] (False: padding row)."""
 
 Outputs = Mapping[str, np.ndarray]
 """What `predict` gave for every example of a split, in order, padding removed."""
@@ -65,6 +66,14 @@ def identity(variables: Variables) -> Variables:
     return variables
 
 
+def no_plots(
+    split: str, outputs: Mapping[str, Outputs], metrics: Mapping[str, Metric]
+) -> Mapping[str, Any]:
+    """The plots of a system that draws none."""
+    del split, outputs, metrics
+    return {}
+
+
 class System(NamedTuple):
     """Pure functions of one stage, made by the system's `build`."""
 
@@ -84,12 +93,12 @@ class System(NamedTuple):
     evaluate: Callable[[str, Mapping[str, Outputs], bool], Mapping[str, Metric]]
     """(split, outputs of the splits at hand, final) -> metrics. Whole-split metrics and small fits
     live here; `final` is False for the cheaper evaluations during training."""
-    draw: Callable[[str, Mapping[str, Outputs]], Mapping[str, Any]] = lambda split, outputs: {}
-    """(split, outputs) -> {file stem: matplotlib figure} for the final evaluation."""
+    draw: Callable[[str, Mapping[str, Outputs], Mapping[str, Metric]], Mapping[str, Any]] = no_plots
+    """(split, outputs, metrics) -> {file stem: matplotlib figure} for the final evaluation."""
     project: Callable[[Variables], Variables] = identity
     """Applied to the variables before each step (normalised prototypes)."""
     splits: tuple[str, ...] = ("train", "validation", "test")
     """The splits that the stage's data has."""
-    artefacts: Mapping[str, Mapping[str, Any]] = {}
+    artefacts: Mapping[str, Any] = {}
     """{name: JSON value} stored beside the weights, for predictions elsewhere: the normaliser, the
     vocabulary."""

@@ -109,7 +109,8 @@ def resume(training: Training, state: TrainState) -> tuple[TrainState, Position]
     step, state, extra = restored
     position = position_from_json(extra)
     # An evaluation at this very step that is still to come may have been logged before the kill.
-    pending = ORDERS[training.options.epoch_order][position.phase] != TRAIN
+    epoch_done = position.batch == len(training.system.plan("train", position.epoch))
+    pending = epoch_done or ORDERS[training.options.epoch_order][position.phase] != TRAIN
     training.log.cut_back(step, evaluation_pending=pending)
     training.say(f"  resumed stage {training.stage} at step {step}")
     return state, position
@@ -262,9 +263,10 @@ def validate(
         + (f"{monitored:.4f}" if monitored is not None else "undefined")
         + (" (best so far)" if best else "")
     )
-    if options.plateau.factor < 1 and values.get("loss") is not None:
+    loss = values.get("loss")
+    if options.plateau.factor < 1 and loss is not None:
         plateau: Plateau = position.plateau.after(
-            float(values["loss"]),
+            loss,
             options.plateau.factor,
             options.plateau.patience,
             options.plateau.threshold,

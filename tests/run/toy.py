@@ -21,7 +21,7 @@ class Toy(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
-        x = nn.Dense(8, name="hidden")(x)
+        x = nn.Dense(8, use_bias=False, name="hidden")(x)  # a bias before BatchNorm is noise
         x = nn.relu(BatchNorm(name="norm")(x, mask, train=train))
         x = nn.Dropout(0.2, deterministic=not train)(x)
         return nn.Dense(1, name="head")(x)[:, 0]

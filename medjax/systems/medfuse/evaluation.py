@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from medjax.metrics.classification import classification_metrics
+from medjax.metrics.figures import Predictions, classification_figures
 from medjax.metrics.metric import Metric
-from medjax.run import plots
 from medjax.run.system import Outputs
 
-PHENOTYPE_TYPES = "AAAMCCAMMCMCCCCAACMAAAAAAA"
+PHENOTYPE_TYPES = "AAAMCCAMMCMCCCAACMAAAAAAA"
 """Of the 25 phenotypes in the order of their names: acute, mixed, chronic (benchmark's table)."""
 
 
@@ -59,8 +60,11 @@ def table(ids: Mapping[str, np.ndarray], outputs: Outputs, names: Sequence[str])
     return columns
 
 
-def draw(outputs: Outputs, names: Sequence[str], config: ConfigDict) -> dict[str, Any]:
+def draw(
+    outputs: Outputs, names: Sequence[str], metrics: Mapping[str, Metric], title: str
+) -> dict[str, Figure]:
     """Return the figures of one split: ROC, precision-recall, calibration, AUROC by label."""
     if "labels" not in outputs:
         return {}
-    return plots.classification_figures(outputs["labels"], outputs["probability"], names, config)
+    predictions = Predictions(outputs["labels"], outputs["probability"], names, metrics, title)
+    return classification_figures(predictions, label_groups(names))

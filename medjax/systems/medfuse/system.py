@@ -99,10 +99,22 @@ def build(
         evaluate=lambda split, outputs, final: evaluation.evaluate(
             outputs[split], names, config, final
         ),
-        draw=lambda split, outputs: evaluation.draw(outputs[split], names, config),
+        draw=lambda split, outputs, metrics: evaluation.draw(
+            outputs[split], names, metrics, f"{title(stage, config)}, {split} split"
+        ),
         splits=batches.splits,
         artefacts={"normalizer": normalizer, "labels": list(names)},
     )
+
+
+def title(stage: ConfigDict, config: ConfigDict) -> str:
+    """Return what a stage predicts from what, for the heads of plots."""
+    target = config.data.task.replace("_", " ")
+    if stage.data.labels == "radiology":
+        target = "findings on the film"
+    sources = {"uni_ehr": "time series", "uni_ehr_lstm": "time series", "uni_cxr": "film"}
+    source = sources.get(stage.model.fusion, f"time series and film ({stage.model.fusion})")
+    return f"{target} from {source}"
 
 
 def make_update(config: ConfigDict, stage: ConfigDict, batches: Batches, model: MedFuse) -> Update:

@@ -1,0 +1,52 @@
+"""Run the toy system in a process of its own: ``python -m tests.run.run_toy WORKDIR [name=value]``.
+
+Options: any field of the stage's `train` section, `poison`, and `slow` (seconds a batch).
+"""
+
+import ast
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+from medjax.errors import UserError
+from medjax.run import stages
+from medjax.run.signals import Interrupted
+from tests.run import toy
+
+
+def main(workdir: str, *options: str) -> int:
+    """Train; return the exit code that the command would give."""
+    config, slow = toy.config(), 0.0
+    for option in options:
+        name, _, text = option.partition("=")
+        value = ast.literal_eval(text)
+        if name == "slow":
+            slow = value
+        elif name in ("poison", "seed"):
+            config[name] = value
+        else:
+            config.only.train[name] = value
+
+    def build(*arguments):
+        system = toy.build(*arguments)
+
+        def collate(*inner):
+            time.sleep(slow)
+            return system.collate(*inner)
+
+        return system._replace(collate=collate)
+
+    module = SimpleNamespace(open_data=toy.open_data, build=build)
+    try:
+        stages.run_stages(config, Path(workdir), "train", module)
+    except UserError as error:
+        print(f"medjax: {error}", file=sys.stderr)
+        return 1
+    except Interrupted as error:
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
