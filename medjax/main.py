@@ -92,6 +92,7 @@ def run(config: ConfigDict, folder: Path, mode: str) -> None:
 
     results = workdir.finished_results(folder, config) if mode == "train" else None
     if results is not None:
+        print(f"workdir {folder}: finished, these are its results", flush=True)
         stages.print_results(results)
         return
     if config.get("distributed", False):
@@ -100,8 +101,9 @@ def run(config: ConfigDict, folder: Path, mode: str) -> None:
     with ExitStack() as held:
         if first:
             held.enter_context(workdir.open_workdir(folder, config, mode))
-            print(f"workdir {folder}", flush=True)
         _check_devices(config, announce=first)
+        if first:
+            print(f"workdir {folder}", flush=True)
         stages.run_stages(config, folder.absolute(), mode)
 
 

@@ -128,14 +128,15 @@ def run_toy(tmp_path):
 def test_a_run_says_where_and_on_what_and_repeats_its_results(tmp_path, run_toy):
     first = run_toy()
     assert first.returncode == 0
-    where, devices, ran = first.stdout.splitlines()
+    devices, where, ran = first.stdout.splitlines()
     assert where == "workdir runs/toy_config-smoke" and ran == "train ran"
     assert "medjax" in devices and "jax" in devices and "(cpu)" in devices
     folder = tmp_path / "runs" / "toy_config-smoke"
     for path in (folder.parent, folder, folder / "config.json", folder / "results.json"):
         assert stat.S_IMODE(path.stat().st_mode) in (0o700, 0o600)
     assert json.loads((folder / "config.json").read_text())["size"] == "smoke"
-    assert run_toy().stdout == "again {'seed': 0}\n"
+    again = "workdir runs/toy_config-smoke: finished, these are its results\nagain {'seed': 0}\n"
+    assert run_toy().stdout == again
     assert run_toy("--mode=evaluate").stdout.endswith("evaluate ran\n")
 
     refused = run_toy("--config.seed=1", "--workdir=runs/toy_config-smoke")
