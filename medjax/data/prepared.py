@@ -44,6 +44,9 @@ __all__ = [
 ]
 
 SHARD_BYTES = 1 << 29
+STORED_NAME = {"all": "everything"}
+"""tensorflow-datasets keeps the name `all` for the union of the splits; a single split of that
+name is stored under another, so that there as here `all` gives its examples."""
 
 
 class SetSpec(NamedTuple):
@@ -149,13 +152,13 @@ def write_set(
         folder.mkdir(parents=True)
         features = tfds.features.FeaturesDict(dict(spec.features))
         digest = hashlib.sha256()
-        written = [
-            _write_split(folder, spec, features, split, splits[split], digest)
+        written = {
+            split: _write_split(folder, spec, features, split, splits[split], digest)
             for split in sorted(splits)
-        ]
-        sizes = {info.name: int(sum(info.shard_lengths)) for info in written}
+        }
+        sizes = {split: int(sum(written[split].shard_lengths)) for split in written}
         summary = SetSummary(spec.name, spec.version, sizes, digest.hexdigest())
-        _write_info(folder, spec, features, written, summary)
+        _write_info(folder, spec, features, list(written.values()), summary)
         _replace_folder(folder, out / spec.name / spec.version)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -174,7 +177,7 @@ def _write_split(
     template = tfds.core.ShardedFileTemplate(
         dataset_name=spec.name,
         data_dir=epath.Path(folder),
-        split=split,
+        split=STORED_NAME.get(split, split),
         filetype_suffix="array_record",
     )
     digest.update(f"split {split}\n".encode())
@@ -194,7 +197,7 @@ def _write_split(
             writer.close()
             lengths.append(shard.stop - shard.start)
     return tfds.core.SplitInfo(
-        name=split,
+        name=STORED_NAME.get(split, split),
         shard_lengths=lengths,
         num_bytes=sum(size for _, size, _ in places.values()),
         filename_template=template,
@@ -343,8 +346,11 @@ def open_set(root: Path, name: str) -> PreparedSet:
         info = builder.info
         sizes: dict[str, int] = dict(info.metadata["sizes"])
         sources = {
-            split: builder.as_data_source(split=split, decoders=_skip_images(info.features))
-            for split in info.splits
+            split: builder.as_data_source(
+                split=STORED_NAME.get(split, split), decoders=_skip_images(info.features)
+            )
+            for split, size in sizes.items()
+            if size
         }
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as e:
         raise _damaged(folder, e) from e

@@ -91,6 +91,13 @@ def test_empty_splits_have_length_zero(tmp_path):
         splits["test"][0]
 
 
+def test_one_split_named_all(tmp_path):
+    write_set(tmp_path, SPEC, {"all": pairs(range(3))})
+    assert len(open_set(tmp_path, "films").splits["all"]) == 3
+    source = tfds.builder_from_directory(tmp_path / "films" / "1.2.0").as_data_source(split="all")
+    assert len(source) == 3
+
+
 def test_many_shards_read_in_order(tmp_path, monkeypatch):
     monkeypatch.setattr(prepared, "SHARD_BYTES", 400)
     write_set(tmp_path, SPEC, {"train": pairs(range(9))})
