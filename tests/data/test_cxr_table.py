@@ -1,0 +1,137 @@
+"""Any table of films to the X-ray store, through the command."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from medjax.data.prepared import open_set, read_manifest
+from medjax.data.xray.store import hash_split
+from medjax.prepare import main
+
+N = 60
+
+
+def make_table(folder):
+    rng = np.random.default_rng(2)
+    (folder / "images").mkdir(parents=True)
+    rows = []
+    for i in range(N):
+        pixels = rng.integers(0, 256, (20, 30), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"images/{i:03d}.png")
+        rows.append(
+            {
+                "image": f"images/{i:03d}.png",
+                "patient": str(i // 2),
+                "age": str(40 + i),
+                "view": "PA",
+                "Edema": ("0", "1", "")[i % 3],
+                "Mass": ("1.0", "-1", "0")[i % 3],
+            }
+        )
+    table = pd.DataFrame(rows)
+    table.to_csv(folder / "labels.csv", index=False)
+    return table
+
+
+@pytest.fixture
+def raw(tmp_path):
+    make_table(tmp_path / "raw")
+    return tmp_path / "raw"
+
+
+def run(raw, out, *options):
+    return main(["cxr_table", f"--raw={raw}", f"--out={out}", "--workers=1", *options])
+
+
+def splits_of(out):
+    return {name: list(part) for name, part in open_set(out, "xray").splits.items()}
+
+
+def rewrite(raw, **columns):
+    table = pd.read_csv(raw / "labels.csv", dtype=str, keep_default_na=False)
+    table.assign(**columns).to_csv(raw / "labels.csv", index=False)
+
+
+def test_films_labels_and_splits(raw, tmp_path):
+    assert run(raw, tmp_path / "out", "--quality=100") == 0
+    manifest = read_manifest(tmp_path / "out")
+    assert manifest["sets"]["xray"]["labels"] == ["Edema", "Mass"]
+    seen = 0
+    for split, films in splits_of(tmp_path / "out").items():
+        for film in films:
+            i = int(film["dicom_id"][-7:-4])
+            seen += 1
+            assert film["subject_id"] == i // 2 and split == hash_split(str(i // 2))
+            expected = ((0, 1, -2)[i % 3], (1, -1, 0)[i % 3])
+            np.testing.assert_array_equal(film["labels"], expected)
+            original = np.asarray(Image.open(raw / film["dicom_id"])).astype(int)
+            assert np.abs(film["image"] - original).max() <= 6
+    assert seen == N
+
+
+def test_hash_split_shares():
+    names = [hash_split(str(i)) for i in range(20_000)]
+    shares = [names.count(name) / len(names) for name in ("train", "validation", "test")]
+    np.testing.assert_allclose(shares, [0.72, 0.08, 0.20], atol=0.01)
+
+
+def test_split_column_is_followed(raw, tmp_path):
+    rewrite(raw, split=["train"] * 40 + ["valid"] * 10 + ["test"] * 10)
+    assert run(raw, tmp_path / "a") == 0
+    sizes = read_manifest(tmp_path / "a")["sets"]["xray"]["splits"]
+    assert sizes == {"train": 40, "validation": 10, "test": 10}
+    assert run(raw, tmp_path / "b", "--split=hash") == 0
+    assert read_manifest(tmp_path / "b")["sets"]["xray"]["splits"] != sizes
+
+
+def test_patient_in_two_splits_is_refused(raw, tmp_path, capsys):
+    rewrite(raw, split=["train"] * 41 + ["test"] * 19)
+    assert run(raw, tmp_path / "out") == 1
+    assert "1 subjects have images in more than one split" in capsys.readouterr().err
+
+
+def test_missing_images_are_dropped_and_counted(raw, tmp_path):
+    for i in (3, 30):
+        (raw / f"images/{i:03d}.png").unlink()
+    assert run(raw, tmp_path / "out") == 0
+    (count, _) = read_manifest(tmp_path / "out")["counts"]
+    assert (count["in"], count["out"]) == (N, N - 2)
+
+
+def test_columns_by_name(raw, tmp_path):
+    table = pd.read_csv(raw / "labels.csv", dtype=str, keep_default_na=False)
+    table["patient"] = "p-" + table["patient"]
+    table.rename(columns={"image": "Path", "patient": "Who"}).to_csv(raw / "list.csv", index=False)
+    options = ("--table=list.csv", "--image_column=Path", "--patient_column=Who", "--labels=Mass")
+    assert run(raw, tmp_path / "out", *options) == 0
+    films = [film for part in splits_of(tmp_path / "out").values() for film in part]
+    assert len({film["subject_id"] for film in films}) == N // 2
+    assert min(film["subject_id"] for film in films) >= 0
+    assert all(film["labels"].shape == (1,) for film in films)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--table=label.csv",), "label.csv: no such file"),
+        (("--labels=Edma",), "did you mean 'Edema'"),
+        (("--image_column=picture",), "no column 'picture'"),
+        (("--labels=age",), "row 2: column 'age'"),
+        (("--images=.",), "name their folder by --images"),
+    ],
+)
+def test_wrong_names_are_one_sentence(raw, tmp_path, capsys, options, words):
+    assert run(raw, tmp_path / "out", *options) == 1
+    message = capsys.readouterr().err
+    assert words in message and message.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_absolute_and_outside_paths_are_refused(raw, tmp_path, capsys):
+    for bad in ("../labels.csv", str(raw / "images/000.png")):
+        table = pd.read_csv(raw / "labels.csv", dtype=str, keep_default_na=False)
+        table.loc[0, "image"] = bad
+        table.to_csv(raw / "bad.csv", index=False)
+        assert run(raw, tmp_path / "out", "--table=bad.csv") == 1
+        assert capsys.readouterr().err.count("\n") == 1
