@@ -30,16 +30,22 @@ def main(argv: Sequence[str]) -> int:
     """Run the command line and return its exit code.
 
     0 done; 1 a fault outside the program; 2 a wrong command line, nothing written; 143 and 130
-    after SIGTERM and SIGINT, with the state saved. A fault inside the program keeps its traceback.
+    after SIGTERM and SIGINT, with the state saved; 141 when nobody reads the output any more. A
+    fault inside the program keeps its traceback.
     """
     os.umask(0o077)  # Everything written may tell of patients.
     try:
         with stop_on_signals():
             command(parse_arguments(argv), bare=not argv)
+            sys.stdout.flush()
     except UserError as error:
         return _fail(str(error), 2 if isinstance(error, UsageError) else 1)
     except Interrupted as interrupted:
         return _fail(f"stopped by {interrupted}; the same command continues", interrupted.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`); Python must not flush into it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise

@@ -69,6 +69,23 @@ def test_help_of_a_config_lists_words_and_fields(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_reader_that_goes_away_is_no_fault(tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "medjax.main"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(writer)
+    assert done.returncode == 141 and not done.stderr
+
+
 def test_a_mistake_is_answered_without_jax(tmp_path):
     code = (
         "import sys; from medjax.main import main; code = main(['--config=absent.py']);"
