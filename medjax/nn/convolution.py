@@ -4,9 +4,6 @@ import flax.linen as nn
 import jax.numpy as jnp
 from flax.typing import Initializer
 
-KAIMING_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
-KAIMING_IN = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
-
 
 def convolution(
     features: int, size: int, stride: int, dtype: jnp.dtype, kernel_init: Initializer

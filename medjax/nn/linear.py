@@ -5,14 +5,7 @@ import jax
 import jax.numpy as jnp
 from flax.typing import Initializer
 
-
-def uniform(bound: float) -> Initializer:
-    """Return an initialiser that draws from U(-bound, bound)."""
-
-    def draw(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> jax.Array:
-        return jax.random.uniform(key, shape, dtype, -bound, bound)
-
-    return draw
+from medjax.nn.initializers import uniform
 
 
 class Linear(nn.Module):

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from flax.typing import Initializer
 
-from medjax.nn.linear import uniform
+from medjax.nn.initializers import uniform
 
 
 class LSTM(nn.Module):
