@@ -47,13 +47,13 @@ def prepare(args: argparse.Namespace) -> None:
     counts = []
     films, labels, split_rule = read_films(table, path, args)
     present = [film for film in films if _exists(root, film.path)]
-    reason = "the image file exists"
+    reason = "no such image file"
     counts.append(
         {"rule": "image on disk", "in": len(films), "out": len(present), "reason": reason}
     )
     if args.limit:
         limited = sorted(present, key=lambda film: film.dicom_id)[: args.limit]
-        reason = f"first {args.limit} images by path"
+        reason = f"beyond the first {args.limit} images by path"
         counts.append({"rule": "limit", "in": len(present), "out": len(limited), "reason": reason})
         present = limited
     if not present:
@@ -72,7 +72,7 @@ def prepare(args: argparse.Namespace) -> None:
         args.out, root, present, splits, SOURCE, encoding, args.workers, args.max_bad_images
     )
     read = len(present) - len(bad)
-    reason = "the image can be decoded"
+    reason = "the image cannot be decoded"
     counts.append({"rule": "readable", "in": len(present), "out": read, "reason": reason})
     manifest = {
         **describe_run(args, {path.name: path}),

@@ -95,7 +95,7 @@ def prepare(args: argparse.Namespace) -> None:
     )
     lost = {film.dicom_id for film in bad}
     readable = ~selection.films["dicom_id"].isin(lost)
-    selection = selection.keep("readable", readable, "the image can be decoded")
+    selection = selection.keep("readable", readable, "the image cannot be decoded")
     sets = {NAME: describe_set(summary, () if args.unlabelled else LABELS)}
     counts = list(selection.counts)
     if stays is not None:
@@ -103,7 +103,7 @@ def prepare(args: argparse.Namespace) -> None:
             links = link(selection.films, stays, task)
             written = _write_links(args.out, task, splits, selection.films, links)
             sets[f"icu_links_{task}"] = describe_set(written)
-            reason = f"stays with an AP image in their window ({task})"
+            reason = f"no AP image in the window of the stay ({task})"
             counts.append({"rule": "link", "in": len(stays), "out": len(links), "reason": reason})
     manifest = {
         **describe_run(args, _inputs(args, tables)),

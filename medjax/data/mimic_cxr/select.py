@@ -22,7 +22,7 @@ class Selection(NamedTuple):
     counts: list[dict[str, Any]]
 
     def keep(self, rule: str, kept: pd.Series, reason: str) -> "Selection":
-        """Apply one rule: boolean [films]."""
+        """Apply one rule, boolean [films]; `reason` says why the others are out."""
         films = self.films[kept.to_numpy(dtype=bool)]
         count = {"rule": rule, "in": len(self.films), "out": len(films), "reason": reason}
         return Selection(films, [*self.counts, count])
@@ -57,20 +57,22 @@ def select(
     chosen = Selection(films, [])
     if subset:
         folder = "p" + chosen.films["subject_id"].astype(str).str[:2]
-        chosen = chosen.keep("subset", folder.isin(subset), f"patients in {', '.join(subset)}")
+        chosen = chosen.keep("subset", folder.isin(subset), f"patient not in {', '.join(subset)}")
     if views:
         kept = chosen.films["view"].isin(views)
-        chosen = chosen.keep("view", kept, f"view is {' or '.join(views)}")
+        chosen = chosen.keep("view", kept, f"view is not {' or '.join(views)}")
     if labels is not None:
         kept = chosen.films["study_id"].isin(labels["study_id"])
-        chosen = chosen.keep("labels", kept, "the study has a row in the label table")
+        chosen = chosen.keep("labels", kept, "the study has no row in the label table")
         chosen = chosen._replace(films=chosen.films.merge(labels, on="study_id", how="left"))
     paths = pd.Series([_find(film, exists) for film in _ids(chosen.films)], dtype=object)
     chosen = chosen._replace(films=chosen.films.assign(path=paths.to_numpy(dtype=object)))
-    chosen = chosen.keep("image on disk", chosen.films["path"] != "", "the image file exists")
+    chosen = chosen.keep("image on disk", chosen.films["path"] != "", "no such image file")
     if limit is not None:
         place = pd.Series(np.arange(len(chosen.films)) < limit)
-        chosen = chosen.keep("limit", place, f"first {limit} images by subject and dicom_id")
+        chosen = chosen.keep(
+            "limit", place, f"beyond the first {limit} images by subject and dicom_id"
+        )
     return chosen._replace(films=chosen.films.reset_index(drop=True))
 
 
