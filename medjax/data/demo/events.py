@@ -103,10 +103,16 @@ class _Chart:
         self.parts.append(Events(h.stay[index], h.second[index], items, text, number, warning))
 
     def events(self) -> Events:
-        columns = list(zip(*self.parts))
-        join = [np.concatenate(c) for c in columns[:3]]
-        text, number = (pa.concat_arrays(c) for c in columns[3:5])
-        return Events(*join, text, number, np.concatenate(columns[5]))
+        """All events collected so far, in the order in which the items were charted."""
+        stay, second, item, text, number, warning = zip(*self.parts)
+        return Events(
+            np.concatenate(stay),
+            np.concatenate(second),
+            np.concatenate(item),
+            pa.concat_arrays(text),
+            pa.concat_arrays(number),
+            np.concatenate(warning),
+        )
 
 
 def chart_events(story: Story, hours: Hours) -> Events:

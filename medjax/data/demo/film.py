@@ -5,6 +5,7 @@ Density runs from 0 (air, black) to 1 (dense, white). All shapes have soft edges
 depends on the number of pixels. The films resemble portable ICU films; they are no physical model.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -101,7 +102,7 @@ def _plane(width: int, height: int, rng: np.random.Generator, tilt: float) -> _P
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :] * scale + np.float32(dx)
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * np.float32(scale * height / width)
     y = y + np.float32(dy)
-    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    cos, sin = math.cos(angle), math.sin(angle)
     return _Plane(cos * x + sin * y, cos * y - sin * x)
 
 
@@ -196,10 +197,10 @@ def _ribs(p: _Plane, findings: Findings) -> np.ndarray:
     posterior = np.clip(phase - 0.25, 0, 0.45) * _below(0.10 - u, 0.04)
     front = np.cos(np.float32(2 * np.pi / 0.20) * (p.y + 0.75 * u))
     anterior = np.clip(front - 0.45, 0, 0.4) * _below(0.34 - u, 0.08)
-    broken = 0.0
+    ribs = cage * (0.15 * posterior + 0.06 * anterior)
     if findings.fracture:
-        broken = 0.10 * _ellipse(p, -0.58, 0.05, 0.05, 0.03, 0.02)
-    return cage * (0.15 * posterior + 0.06 * anterior) + broken
+        ribs += 0.10 * _ellipse(p, -0.58, 0.05, 0.05, 0.03, 0.02)
+    return ribs
 
 
 def _spine(p: _Plane) -> np.ndarray:
@@ -214,8 +215,8 @@ def _heart(p: _Plane, findings: Findings, rng: np.random.Generator, portable: bo
     size = (1.0 if portable else 0.90) * (1 + 0.45 * findings.heart + 0.04 * rng.standard_normal())
     angle = 0.62
     dx, dy = p.x - 0.13 - 0.05 * findings.heart, p.y - 0.33
-    along = np.cos(angle) * dx + np.sin(angle) * dy
-    across = np.cos(angle) * dy - np.sin(angle) * dx
+    along = math.cos(angle) * dx + math.sin(angle) * dy
+    across = math.cos(angle) * dy - math.sin(angle) * dx
     u, v = along * (1 / (0.38 * size)), across * (1 / (0.28 * size))
     # A blunt apex: between an ellipse and a box, filling the corner towards the diaphragm.
     r = 0.6 * np.sqrt(u * u + v * v) + 0.4 * np.maximum(np.abs(u), np.abs(v))
@@ -248,8 +249,9 @@ def _opacities(
     if f.lesion > 0:
         air = _fill(air, 0.6 * f.lesion * _ellipse(p, node_x, node_y, 0.07, 0.07, 0.03))
     if f.atelectasis > 0:
-        bands = sum(_ridge(p.y - y + 0.25 * np.abs(p.x), 0.022) for y in (0.34, 0.43, 0.50))
-        air = _fill(air, 0.45 * f.atelectasis * bands)
+        for height in (0.34, 0.43, 0.50):
+            band = _ridge(p.y - height + 0.25 * np.abs(p.x), 0.022)
+            air = _fill(air, 0.45 * f.atelectasis * band)
     return air
 
 
@@ -284,15 +286,16 @@ def _devices(p: _Plane, f: Findings, rng: np.random.Generator, portable: bool) -
         extra += 0.13 * _ridge(p.x + 0.01, 0.018) * _below(p.y + 0.34, 0.02)
         extra += 0.08 * _ridge(p.x - 0.03 - 0.10 * np.clip(p.y - 0.3, 0, 1), 0.014)
     if f.line:
-        x = -0.13 - 0.22 * np.clip(-p.y - 0.52, 0, 1) ** 0.5
-        extra += 0.11 * _ridge(p.x - x, 0.012) * _below(p.y + 0.02, 0.02)
+        vein = -0.13 - 0.22 * np.clip(-p.y - 0.52, 0, 1) ** 0.5
+        extra += 0.11 * _ridge(p.x - vein, 0.012) * _below(p.y + 0.02, 0.02)
     if f.pacemaker:
         extra += 0.35 * _ellipse(p, 0.52, -0.52, 0.11, 0.09, 0.02)
         lead = 0.10 + 0.42 * np.clip(-p.y - 0.05, 0, 0.5) ** 1.5 / 0.35
         extra += 0.14 * _ridge(p.x - lead, 0.014) * _below(np.abs(p.y + 0.02) - 0.46, 0.02)
     if portable:
-        for x, y in ((-0.55, -0.35), (0.60, -0.30), (0.55, 0.45)):
-            x, y = x + 0.05 * rng.standard_normal(), y + 0.05 * rng.standard_normal()
+        for right, down in ((-0.55, -0.35), (0.60, -0.30), (0.55, 0.45)):
+            x = right + 0.05 * float(rng.standard_normal())
+            y = down + 0.05 * float(rng.standard_normal())
             extra += 0.16 * _ellipse(p, x, y, 0.03, 0.03, 0.015)
             bend = rng.uniform(-0.5, 0.5)
             wire = p.x - x - bend * (p.y - y) - 0.15 * np.sin(2.5 * (p.y - y))
@@ -305,15 +308,13 @@ def _expose(
 ) -> np.ndarray:
     """Exposure, contrast, uneven beam, scatter noise and the side marker, as grey values."""
     beam = 0.03 * rng.standard_normal() * p.x + 0.03 * rng.standard_normal() * p.y
-    gain, shift = 1.18 + 0.07 * rng.standard_normal(), 0.03 * rng.standard_normal()
+    gain, shift = 1.18 + 0.055 * rng.standard_normal(), 0.03 * rng.standard_normal()
     contrast = np.float32(1.05 + 0.06 * rng.standard_normal())
-    film = np.clip(gain * density + shift + beam, 0, 1) ** contrast
+    film = 250 * np.clip(gain * density + shift + beam, 0, 1) ** contrast
     size = (width, round(density.shape[0] * width / density.shape[1]))
-    film = np.asarray(
-        Image.fromarray(film.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
-    )
-    grain = rng.integers(-5, 6, film.shape, dtype=np.int8)
-    grey = np.clip(250 * film + grain, 0, 250).astype(np.uint8)
+    soft = Image.fromarray(film.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
+    grain = rng.integers(-5, 6, (size[1], size[0]), dtype=np.int16)
+    grey = np.clip(np.asarray(soft) + grain, 0, 250).astype(np.uint8)
     _marker(grey, rng, portable)
     return grey
 

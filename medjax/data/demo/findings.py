@@ -17,7 +17,7 @@ def findings_on_film(
     states: Mapping[str, float], acute: float, bedside: bool, rng: np.random.Generator
 ) -> Findings:
     """What one film shows; `acute` scales the passing illness (1 in the unit, less before it)."""
-    n, u = 0.12 * rng.standard_normal(6), rng.random(6)
+    n, u = 0.09 * rng.standard_normal(6), rng.random(6)
 
     def strength(name: str, base: float, slope: float, k: int) -> float:
         return float(np.clip(acute * (base + slope * states[name]) + n[k], 0, 1.2))
@@ -28,11 +28,11 @@ def findings_on_film(
         consolidation_side=-1 if u[0] < 0.6 else 1,
         effusion_left=strength("effusion", 0.15, 0.34, 2),
         effusion_right=strength("effusion", 0.08, 0.34, 3),
-        heart=float(np.clip(0.25 + 0.36 * states["heart_size"] + 0.5 * n[4], -0.2, 1.2)),
-        mediastinum=float(np.clip(4 * n[5], 0, 1)),
+        heart=float(np.clip(0.25 + 0.36 * states["heart_size"] + 0.7 * n[4], -0.2, 1.2)),
+        mediastinum=float(np.clip(5 * n[5], 0, 1)),
         pneumothorax=0.4 + 0.6 * u[1] if u[2] < 0.05 else 0.0,
         pneumothorax_side=-1 if u[0] < 0.5 else 1,
-        atelectasis=float(np.clip(0.2 + 3 * n[3], 0, 1)),
+        atelectasis=float(np.clip(0.2 + 4 * n[3], 0, 1)),
         lesion=0.6 + 0.4 * u[1] if u[3] < 0.05 else 0.0,
         hyperinflation=float(np.clip(0.6 * states["airway"], 0, 1)),
         fracture=bool(u[4] < 0.03),

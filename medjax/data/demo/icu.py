@@ -109,12 +109,12 @@ def _icustays(story: Story) -> pd.DataFrame:
 def _diagnoses(story: Story) -> pd.DataFrame:
     """One code for each condition, of version 9 or 10 by patient, and one or two bystanders."""
     a = story.admissions
-    ten = (a.icd_u >= 0.5).to_numpy()
+    ten, patient = (a.icd_u >= 0.5).to_numpy(), a.patient.to_numpy()
     parts = []
     for k, condition in enumerate(CONDITIONS):
         rows = np.flatnonzero(a[condition.name])
-        codes = [(condition.icd10 if ten[r] else condition.icd9) for r in rows]
-        chosen = [c[int(a.hadm_id.iat[r]) // 2 % len(c)] for r, c in zip(rows, codes)]
+        choices = [condition.icd10 if ten[r] else condition.icd9 for r in rows]
+        chosen = [c[patient[r] % len(c)] for r, c in zip(rows, choices)]
         parts.append(pd.DataFrame({"row": rows, "rank": k, "icd_code": chosen}))
     for k, (_, nine, new) in enumerate(BYSTANDERS):
         rows = np.flatnonzero((a.hadm_id // 2 + k) % 3 != 0)

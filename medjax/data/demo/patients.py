@@ -21,8 +21,8 @@ CHRONIC = ("heart_size", "pressure", "sugar", "rhythm", "airway")
 
 # Log-odds of in-hospital death per standard deviation of an organ state.
 RISK = {
-    "circulation": 1.10, "breathing": 0.85, "consciousness": 1.05, "acidosis": 0.85,
-    "lung_water": 1.75, "effusion": 1.05, "heart_size": 0.85,
+    "circulation": 1.20, "breathing": 0.95, "consciousness": 1.15, "acidosis": 0.90,
+    "lung_water": 1.80, "effusion": 1.15, "heart_size": 0.85,
 }  # fmt: skip
 RISK_PER_YEAR = 0.02
 # Above the share seen in real units, so that a small test split still holds deaths.

@@ -19,7 +19,7 @@ NOISE = (
 PER_STAY = ("weight", "device_u", "celsius_u", "pounds_u", "inches_u", "oxygen_u", "empty_u")
 # Standard deviations, in noise units, of the patient's offset and of the hourly noise; correlation
 # from one hour to the next.
-OFFSET, HOURLY, MEMORY = 1.0, 0.7, 0.6
+OFFSET, HOURLY, MEMORY = 0.6, 0.7, 0.6
 
 
 class Hours(NamedTuple):
@@ -40,7 +40,7 @@ def draw_hours(story: Story, seed: int) -> Hours:
     counts = np.ceil((stays.outtime - stays.intime) / HOUR).astype(int).to_numpy()
     noise, chart_u, minutes, per_stay = [], [], [], []
     for patient, k, count in zip(stays.patient, order, counts):
-        rng = generator(seed, patient, SERIES, k)
+        rng = generator(seed, patient, SERIES, int(k))
         per_stay.append(np.concatenate([rng.standard_normal(1), rng.random(len(PER_STAY) - 1)]))
         offset = OFFSET * rng.standard_normal(len(NOISE))
         # 200 hours are always drawn, so that a longer stay changes nothing of what came before.
@@ -72,7 +72,7 @@ def _channels(
         for name in ("circulation", "breathing", "consciousness", "acidosis", "infection",
                      "pressure", "sugar", "rhythm", "airway")
     }  # fmt: skip
-    worse = 0.6 + 0.6 * np.minimum(hour / 36, 1)
+    worse = 0.75 + 0.6 * np.minimum(hour / 36, 1)
     shock, breath, coma, acid, fever = (
         worse * a[name]
         for name in ("circulation", "breathing", "consciousness", "acidosis", "infection")

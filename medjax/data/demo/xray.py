@@ -71,7 +71,8 @@ def draw_studies(patients: int, seed: int) -> Iterator[Study]:
     people = story.patients
     habitus = people.habitus.to_numpy()[story.admissions.patient]
     admissions = story.admissions.assign(habitus=habitus)
-    for row in admissions.to_dict("records"):
+    for record in admissions.to_dict("records"):
+        row = {str(name): value for name, value in record.items()}
         if people.film_u[row["patient"]] < WITHOUT_FILMS:
             continue
         rng = generator(seed, row["patient"], FILMS, row["number"])
@@ -88,7 +89,7 @@ def _examinations(
 ) -> list[tuple[float, tuple[str, ...], float]]:
     """When, which views, and how much of the acute illness is there yet."""
     u, hours = rng.random(8), (row["outtime"] - row["intime"]) / HOUR
-    found = []
+    found: list[tuple[float, tuple[str, ...], float]] = []
     if u[0] < 0.10:
         before = row["admittime"] - (1 + 60 * u[1]) * 24 * HOUR
         found.append((before, ("PA", "LATERAL"), 0.4))
@@ -112,7 +113,7 @@ def _films(studies: list[Study], seed: int) -> Iterator[_Film]:
             yield _Film(study, view, number, "-".join(f"{int(b):08x}" for b in blocks))
 
 
-def _write_film(folder: Path, film: _Film, seed: int, width: int) -> tuple[int, int]:
+def _write_film(folder: Path, film: _Film, seed: int, width: int) -> tuple[int, ...]:
     """Draw and write one JPEG; returns its height and width."""
     rng = generator(seed, film.study.patient, FILMS, 3, film.study.study_id, film.number)
     if film.view == "LATERAL":
@@ -125,7 +126,7 @@ def _write_film(folder: Path, film: _Film, seed: int, width: int) -> tuple[int, 
     return grey.shape
 
 
-def _metadata(films: list[_Film], sizes: list[tuple[int, int]]) -> pd.DataFrame:
+def _metadata(films: list[_Film], sizes: list[tuple[int, ...]]) -> pd.DataFrame:
     time = EPOCH + np.array([f.study.second for f in films]).astype("timedelta64[s]")
     text = np.datetime_as_string(time, unit="s")
     views = [f.view for f in films]
