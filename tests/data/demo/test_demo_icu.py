@@ -12,6 +12,7 @@ import pytest
 from medjax.data.demo.conditions import CONDITIONS
 from medjax.data.demo.icu import write_icu
 from medjax.data.demo.patients import draw_story
+from medjax.data.mimic_iv.diagnoses import load_phenotypes
 from medjax.errors import UserError
 
 PATIENTS, SEED = 120, 3
@@ -160,3 +161,13 @@ def test_all_25_phenotypes_occur_in_both_code_versions(raw):
 def test_no_patients_is_refused_in_one_sentence(tmp_path):
     with pytest.raises(UserError, match="at least 1 patient"):
         write_icu(tmp_path, 0, SEED)
+
+
+def test_the_conditions_are_the_25_benchmark_phenotypes():
+    phenotypes = load_phenotypes()
+    groups = []
+    for condition in CONDITIONS:
+        found = {phenotypes.group[code] for code in condition.icd9 + condition.icd10}
+        assert len(found) == 1, condition.name
+        groups += found
+    assert sorted(groups) == list(phenotypes.names)
