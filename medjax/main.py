@@ -131,9 +131,16 @@ def _import_jax(folder: Path) -> ModuleType:
 
 
 def _join_processes(jax: ModuleType) -> None:
-    """Join the other processes of this run, as the cluster describes them."""
+    """Join the other processes of this run, as the cluster or the environment describes them.
+
+    JAX knows Slurm, Kubernetes, Open MPI and Cloud TPU; elsewhere JAX_COORDINATOR_ADDRESS,
+    JAX_NUM_PROCESSES and JAX_PROCESS_ID say it.
+    """
+    count, index = (os.environ.get(f"JAX_{name}") for name in ("NUM_PROCESSES", "PROCESS_ID"))
     try:
-        jax.distributed.initialize()
+        jax.distributed.initialize(
+            num_processes=int(count) if count else None, process_id=int(index) if index else None
+        )
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"config.distributed is set but JAX found no cluster: {reason}") from error

@@ -23,9 +23,9 @@ def describe_devices() -> str:
     """Return one line: devices, platform, and the versions that decide results."""
     kinds = Counter(device.device_kind for device in jax.devices())
     devices = ", ".join(f"{count} x {kind}" for kind, count in sorted(kinds.items()))
-    hosts = f" on {jax.process_count()} hosts" if jax.process_count() > 1 else ""
+    several = f" in {jax.process_count()} processes" if jax.process_count() > 1 else ""
     return (
-        f"{devices} ({jax.default_backend()}){hosts};"
+        f"{devices} ({jax.default_backend()}){several};"
         f" medjax {medjax.__version__}, jax {jax.__version__}, flax {version('flax')},"
         f" python {platform.python_version()}"
     )
