@@ -93,6 +93,7 @@ def load(
         config.lock()
     changed = apply_overrides(config, overrides, optional)
     _check_choices(config, recipe.choices)
+    _check_stages(config)
     with suppress(UsageError) if draft else nullcontext():
         with _errors_in(recipe.path):
             recipe.finish(config, frozenset(override.name for override in overrides))
@@ -218,6 +219,14 @@ def _check_choices(config: ConfigDict, choices: Mapping[str, tuple[str, ...]]) -
                     hint = nearest(str(part), map(str, allowed))
                     known = f" (one of {', '.join(map(str, allowed))})"
                     raise UsageError(f"config.{name} has no choice {part!r}{hint or known}")
+
+
+def _check_stages(config: ConfigDict) -> None:
+    """Raise UsageError unless `config.stages` names groups of fields."""
+    groups = [name for name, value in config.items() if isinstance(value, ConfigDict)]
+    for stage in config.get("stages", ()):
+        if stage not in groups:
+            raise UsageError(f"config.stages: no stage {stage!r}{nearest(str(stage), groups)}")
 
 
 def _check_folders(config: ConfigDict) -> None:

@@ -64,7 +64,9 @@ def test_only_real_changes_count_as_changed():
     assert load(open_recipe(TOY), (), other).changed == {"fused.optimizer.learning_rate": 1e-4}
 
 
-def test_wrong_choices_and_folders(tmp_path):
+def test_wrong_choices_stages_and_folders(tmp_path):
+    with pytest.raises(UsageError, match="no stage 'fusde'; did you mean 'fused'"):
+        load_config(TOY, (), {"stages": "encoder,fusde"})
     with pytest.raises(UsageError, match=r"fused.fusion has no choice 'earlier'.*mean 'early'"):
         load_config(TOY, (), {"fused.fusion": "earlier"})
     with pytest.raises(UsageError, match=r"config.data.dir: no folder"):
