@@ -10,10 +10,12 @@ import pandas as pd
 
 from medjax.data.images import resolve_under
 from medjax.data.manifest import describe_run, describe_set, print_manifest, write_manifest
+from medjax.data.subject_split import HASH_RULE, hash_split
 from medjax.data.tables import LABEL_VALUES, SPLIT_NAMES, coded, read_table
 from medjax.data.xray.encode import Encoding
 from medjax.data.xray.estimate import check_space, describe, estimate
-from medjax.data.xray.store import NAME, NOT_MENTIONED, Film, Source, hash_split, write_films
+from medjax.data.xray.film import Film
+from medjax.data.xray.store import NAME, Source, write_films
 from medjax.errors import UserError, nearest
 
 SOURCE = Source(
@@ -103,11 +105,8 @@ def read_films(
     splits, rule = _splits(table, path, args, subjects)
     taken = {str(column.name) for column in (images, patients, view) if column is not None}
     names = () if args.unlabelled else _label_names(table, path, args.labels, taken)
-    labels = np.stack(
-        [coded(table[name], LABEL_VALUES, path) for name in names]
-        or [np.full(len(table), NOT_MENTIONED)],
-        axis=1,
-    )
+    codes = [coded(table[name], LABEL_VALUES, path) for name in names]
+    labels = np.array(codes, np.int8).reshape(len(names), len(table)).T
     empty = pd.Series([""] * len(table))
     texts = [table.get(name, empty) for name in ("findings", "impression")]
     films = [
@@ -139,7 +138,7 @@ def _splits(
         return list(coded(column, SPLIT_NAMES, path)), f"column {column.name}"
     by = "image path" if subjects.name == args.image_column else "patient"
     split_of = {subject: hash_split(subject) for subject in subjects.unique()}
-    return [split_of[s] for s in subjects], f"hash of the {by} (test 20 %, validation 8 %)"
+    return [split_of[s] for s in subjects], HASH_RULE.format(by)
 
 
 def _label_names(table: pd.DataFrame, path: Path, given: str, taken: set[str]) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from medjax.data.prepared import open_set, read_manifest
-from medjax.data.xray.store import hash_split
+from medjax.data.subject_split import hash_split
+from medjax.data.xray.index import label_matrix, read_index
 from medjax.prepare import main
 
 N = 60
@@ -68,6 +69,23 @@ def test_films_labels_and_splits(raw, tmp_path):
             original = np.asarray(Image.open(raw / film["dicom_id"])).astype(int)
             assert np.abs(film["image"] - original).max() <= 6
     assert seen == N
+
+
+def test_unlabelled_store_has_no_labels(raw, tmp_path):
+    assert run(raw, tmp_path / "out", "--unlabelled") == 0
+    (films,) = splits_of(tmp_path / "out").values()
+    assert len(films) == N and not [film for film in films if "labels" in film]
+    assert label_matrix(read_index(tmp_path / "out", "all")).shape == (N, 0)
+
+
+def test_index_row_i_is_example_i(raw, tmp_path):
+    assert run(raw, tmp_path / "out") == 0
+    for split, films in splits_of(tmp_path / "out").items():
+        index = read_index(tmp_path / "out", split)
+        assert index["dicom_id"].tolist() == [film["dicom_id"] for film in films]
+        for name in ("subject_id", "study_id", "study_time", "view"):
+            assert index[name].tolist() == [film[name] for film in films]
+        np.testing.assert_array_equal(label_matrix(index), [film["labels"] for film in films])
 
 
 def test_hash_split_shares():

@@ -32,7 +32,8 @@ from medjax.data.mimic_cxr.tables import (
 from medjax.data.prepared import SetSpec, SetSummary, write_manifest, write_set
 from medjax.data.xray.encode import Encoding
 from medjax.data.xray.estimate import check_space, describe, estimate
-from medjax.data.xray.store import NAME, NOT_MENTIONED, Film, Source, write_films
+from medjax.data.xray.film import Film
+from medjax.data.xray.store import NAME, Source, write_films
 from medjax.errors import UsageError, UserError, nearest
 
 SOURCE = Source(
@@ -163,7 +164,8 @@ def _films(films: pd.DataFrame, tables: Tables) -> list[Film]:
         reports = read_reports(tables.reports)
         pairs = zip(reports["findings"], reports["impression"])
         sections = dict(zip(reports["study_id"], pairs))
-    labels = films.reindex(columns=list(LABELS), fill_value=NOT_MENTIONED).to_numpy(np.int8)
+    names = [name for name in LABELS if name in films.columns]
+    labels = films[names].to_numpy(np.int8)
     moments = films["study_time"].to_numpy("datetime64[s]")
     seconds = np.where(np.isnat(moments), 0, moments.astype(np.int64))
     columns = ("dicom_id", "path", "split", "subject_id", "study_id", "view")

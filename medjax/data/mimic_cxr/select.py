@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from medjax.data.manifest import read_manifest
-from medjax.data.xray.store import hash_split
+from medjax.data.subject_split import HASH_RULE, hash_split
 from medjax.errors import UserError
 
 LISTED_SHARE = 0.95
@@ -131,4 +131,4 @@ def hashed_split(subjects: pd.Series) -> tuple[np.ndarray, str]:
     """Split of each film by the hash of its subject's id."""
     split_of = {subject: hash_split(str(subject)) for subject in subjects.unique()}
     splits = np.array([split_of[subject] for subject in subjects], dtype=object)
-    return splits, "hash of the subject id (test 20 %, validation 8 %)"
+    return splits, HASH_RULE.format("subject id")

@@ -1,10 +1,9 @@
-"""The set `xray`: features, splits by subject, and the writing of films with a budget for bad ones.
+"""The set `xray`: its features, and the writing of films with a budget for bad ones.
 
 A film's `dicom_id` (for tables: the image's path) is its key, so a split lies in the order of ids.
 """
 
 import functools
-import hashlib
 import io
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,30 +16,12 @@ from tqdm import tqdm
 
 from medjax.data.prepared import SetSpec, SetSummary, write_set
 from medjax.data.xray.encode import Encoding, encode_film, ordered_map, worker_pool
+from medjax.data.xray.film import Film
+from medjax.data.xray.index import write_index
 from medjax.errors import UserError
 
 NAME = "xray"
 VERSION = "1.0.0"
-NOT_MENTIONED = -2
-"""Label value of a finding that the report (or the table) does not mention; -1 is uncertain."""
-TEST_SHARE, VALIDATION_SHARE = 0.20, 0.08
-
-
-class Film(NamedTuple):
-    """One film before its pixels are read."""
-
-    dicom_id: str
-    path: str
-    """Relative to the root of the images."""
-    split: str
-    subject_id: int
-    study_id: int
-    view: str
-    study_time: int
-    """Seconds since 1970 of the shifted calendar; 0 when unknown."""
-    labels: tuple[int, ...]
-    findings: str = ""
-    impression: str = ""
 
 
 class Source(NamedTuple):
@@ -58,16 +39,8 @@ class BadImage(NamedTuple):
     error: str
 
 
-def hash_split(subject: str) -> str:
-    """Split of a subject by the SHA-256 of its id: 20 % test, 8 % validation, else train."""
-    u = int(hashlib.sha256(subject.encode()).hexdigest()[:8], 16) / 2**32
-    if u < TEST_SHARE:
-        return "test"
-    return "validation" if u < TEST_SHARE + VALIDATION_SHARE else "train"
-
-
 def xray_spec(labels: int, source: Source) -> SetSpec:
-    """The set `xray` with `labels` labels a film."""
+    """The set `xray` with `labels` labels a film; without the feature when there are none."""
     scalar, text = tfds.features.Scalar, tfds.features.Text
     features = {
         "image": tfds.features.Image(shape=(None, None, 1), encoding_format="jpeg"),
@@ -76,10 +49,11 @@ def xray_spec(labels: int, source: Source) -> SetSpec:
         "subject_id": scalar(np.int64),
         "view": text(),
         "study_time": scalar(np.int64),
-        "labels": tfds.features.Tensor(shape=(labels,), dtype=np.int8),
         "findings": text(),
         "impression": text(),
     }
+    if labels:
+        features["labels"] = tfds.features.Tensor(shape=(labels,), dtype=np.int8)
     return SetSpec(NAME, VERSION, features, *source)
 
 
@@ -93,7 +67,7 @@ def write_films(
     workers: int,
     max_bad_images: int,
 ) -> tuple[SetSummary, list[BadImage]]:
-    """Read, shrink and write all films; return the summary and the films that were left out.
+    """Write the set `xray` and its index; return the summary and the films that were left out.
 
     Raises:
         UserError: a subject in two splits, two films of one id, or more than `max_bad_images`
@@ -124,6 +98,8 @@ def write_films(
     with worker_pool(workers) as pool, progress:
         spec = xray_spec(labels, source)
         summary = write_set(out, spec, {split: examples(split) for split in splits})
+    lost = {film.dicom_id for film in bad}
+    write_index(out, [film for film in films if film.dicom_id not in lost])
     seconds = time.monotonic() - start
     print(f"{len(films):,} images in {seconds:.1f} s ({len(films) / seconds:.1f} images/s)")
     return summary, bad
@@ -150,14 +126,15 @@ def check_subjects(films: Sequence[Film]) -> None:
 
 def _example(film: Film, data: bytes) -> dict[str, Any]:
     """The record of a film."""
-    return {
+    example = {
         "image": io.BytesIO(data),
         "dicom_id": film.dicom_id,
         "study_id": film.study_id,
         "subject_id": film.subject_id,
         "view": film.view,
         "study_time": film.study_time,
-        "labels": np.asarray(film.labels, np.int8),
         "findings": film.findings,
         "impression": film.impression,
     }
+    labels = {"labels": np.asarray(film.labels, np.int8)} if film.labels else {}
+    return example | labels
