@@ -20,6 +20,8 @@ WIDTH_OF_FILES = 160
 """Columns where the output is no terminal."""
 
 MODULE_DEPTH = 2
+SPLITS = ("train", "validation", "test")
+"""In this order, whatever the order of the file they are read from."""
 
 
 def parameter_table(params: Mapping[str, Any], updates: Sequence[Update]) -> str:
@@ -60,6 +62,8 @@ def results_table(results: Mapping[str, Mapping[str, Mapping[str, Mapping[str, A
 
 
 def _stage_table(stage: str, splits: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
+    known = [split for split in SPLITS if split in splits]
+    splits = {split: splits[split] for split in [*known, *sorted(set(splits) - set(known))]}
     heads = [head for split in splits for head in (split, "positives / n")]
     table = _table(stage, *heads, right=range(2, len(heads) + 1, 2))
     names = dict.fromkeys(name for metrics in splits.values() for name in metrics)

@@ -1,0 +1,118 @@
+"""Every shipped config trains at `smoke`, is found again, and lowers for accelerators."""
+
+import itertools
+import json
+import shutil
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from jax import export
+
+from medjax.main import main
+from medjax.run.stages import system_module
+from medjax.run.step import init_state, make_train_step
+from medjax.run.words import load_config, open_recipe
+from medjax.run.workdir import read_config
+from tests.conftest import CONFIGS
+
+
+def combinations(path) -> list[tuple[str, ...]]:
+    """Return every choice of one word from each group, or none, after each size."""
+    recipe = open_recipe(path)
+    sizes = recipe.groups["size"]
+    others = [(None, *words) for group, words in recipe.groups.items() if group != "size"]
+    return [tuple(word for word in choice if word) for choice in itertools.product(sizes, *others)]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_combination_of_words_gives_a_config_with_its_stages(path, tmp_path):
+    for words in combinations(path):
+        config = load_config(path, words, {"data.dir": str(tmp_path)})
+        assert all(stage in config for stage in config.stages), words
+
+
+def test_smoke_writes_what_the_workdir_promises(smoke_run):
+    path, workdir = smoke_run
+    config = load_config(path, ("smoke",))
+    results = json.loads((workdir / "results.json").read_text())
+    assert list(results) == sorted(config.stages)
+    for stage in config.stages:
+        assert results[stage].keys() == set(config[stage].train.final_splits)
+        for split, metrics in results[stage].items():
+            predictions = pd.read_parquet(workdir / stage / f"predictions-{split}.parquet")
+            assert len(predictions) and not predictions.isna().any().any()
+            for metric in metrics.values():
+                assert metric["value"] is not None or metric["reason"]
+        assert (workdir / stage / "metrics.jsonl").read_text()
+        assert list((workdir / stage / "tensorboard").iterdir())
+    assert (workdir / "timing.json").is_file() and list((workdir / "plots").glob("*.png"))
+    text = (workdir / "results.json").read_text()
+    assert str(workdir) not in text and "second" not in text
+
+
+def test_a_finished_run_prints_its_results_again(smoke_run, capsys):
+    path, workdir = smoke_run
+    before = (workdir / "results.json").stat().st_mtime_ns
+    capsys.readouterr()
+    assert main([f"--config={path}:smoke", f"--workdir={workdir}"]) == 0
+    shown = capsys.readouterr().out
+    assert all(stage in shown for stage in json.loads((workdir / "results.json").read_text()))
+    assert "compiled" not in shown
+    assert (workdir / "results.json").stat().st_mtime_ns == before
+
+
+def test_old_numbers_are_not_shown_for_a_changed_config(smoke_run, capsys):
+    path, workdir = smoke_run
+    assert main([f"--config={path}:smoke", f"--workdir={workdir}", "--config.seed=99"]) == 2
+    shown = capsys.readouterr()
+    assert "seed" in shown.err and not shown.out
+
+
+def test_evaluating_again_gives_the_same_bytes(smoke_run, tmp_path):
+    path, workdir = smoke_run
+    again = tmp_path / "run"
+    shutil.copytree(workdir, again)
+    before = (again / "results.json").read_bytes()
+    assert main([f"--config={path}:smoke", f"--workdir={again}", "--mode=evaluate"]) == 0
+    assert (again / "results.json").read_bytes() == before
+
+
+def test_prediction_gives_what_evaluation_gave(smoke_run, tmp_path):
+    path, workdir = smoke_run
+    stage = read_config(workdir).stages[-1]
+    argv = [f"--config={path}:smoke", f"--workdir={tmp_path}", "--mode=predict"]
+    argv += [f"--config.{stage}.init_from={workdir}", f"--config.stages={stage}"]
+    assert main(argv) == 0
+    for split in ("validation", "test"):
+        name = f"{stage}/predictions-{split}.parquet"
+        one, other = pd.read_parquet(workdir / name), pd.read_parquet(tmp_path / name)
+        pd.testing.assert_frame_equal(one, other)
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_every_train_step_lowers_for_accelerators(smoke_run, platform):
+    _, workdir = smoke_run
+    config = read_config(workdir)
+    module = system_module(config.system)
+    data = module.open_data(config, workdir)
+    for stage in config.stages:
+        system = module.build(config, stage, data, None)
+        plan = system.plan("train", 0)[0]
+        batch = system.collate("train", 0, plan, slice(0, plan.size))
+        state = jax.eval_shape(
+            lambda key, batch, s=system: init_state(s, s.init(key, batch), key),
+            jax.random.key(0),
+            batch,
+        )
+        state = state.replace(key=jax.random.key_data(jax.random.key(0)))
+
+        def step(state, batch, s=system):
+            state = state.replace(key=jax.random.wrap_key_data(state.key))
+            state, scalars = make_train_step(s)(state, batch)
+            return jax.tree.leaves(state.variables), scalars
+
+        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), x.dtype), batch)
+        exported = export.export(jax.jit(step), platforms=[platform])(state, shapes)
+        assert exported.platforms == (platform,) and exported.mlir_module_serialized
