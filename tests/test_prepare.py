@@ -55,6 +55,8 @@ def test_without_arguments_it_lists_sources_and_an_example(capsys):
         (["cxr_table", "--raw={raw}", "--out={raw}"], "same folder"),
         (["cxr_table", "--raw={raw}", "--out={out}", "--workers=0"], "--workers"),
         (["cxr_table", "--raw={raw}", "--out={out}", "--split=other"], "'published'"),
+        (["cxr_table", "--raw={raw}", "--out={out}", "--width=0"], "--width"),
+        (["mimic_cxr", "--raw={raw}", "--out={out}", "--quality=high"], "--quality"),
         (["mimic_cxr", "--raw={raw}", "--out={out}", "--tasks=phenotypes"], "'phenotyping'"),
     ],
 )

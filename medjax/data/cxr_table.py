@@ -12,9 +12,9 @@ from medjax.data.images import resolve_under
 from medjax.data.manifest import describe_run, describe_set, print_manifest, write_manifest
 from medjax.data.subject_split import HASH_RULE, hash_split
 from medjax.data.tables import LABEL_VALUES, SPLIT_NAMES, coded, read_table
-from medjax.data.xray.encode import Encoding
 from medjax.data.xray.estimate import check_space, describe, estimate
 from medjax.data.xray.film import Film
+from medjax.data.xray.options import add_image_options, encoding_of, read_digests
 from medjax.data.xray.store import NAME, Source, write_films
 from medjax.errors import UserError, nearest
 
@@ -28,17 +28,12 @@ SOURCE = Source(
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this source."""
     parser.add_argument("--table", default="labels.csv", help="CSV file, relative to --raw")
-    parser.add_argument("--images", type=Path, help="folder that image paths start from (--raw)")
     parser.add_argument("--image_column", default="image", help="column of image paths")
     parser.add_argument("--patient_column", help="column of patients (patient, where there)")
     parser.add_argument("--view_column", help="column of view positions (view, where there)")
     parser.add_argument("--split_column", help="column of splits (split, where there)")
     parser.add_argument("--labels", default="", help="label columns a,b,c (all of 0, 1, -1, empty)")
-    parser.add_argument("--width", type=int, default=512, help="wider films are resized to this")
-    parser.add_argument("--quality", type=int, default=95, help="JPEG quality of stored films")
-    parser.add_argument(
-        "--max_bad_images", type=int, default=0, help="unreadable images left out before an error"
-    )
+    add_image_options(parser, quality=95)
 
 
 def prepare(args: argparse.Namespace) -> None:
@@ -63,15 +58,16 @@ def prepare(args: argparse.Namespace) -> None:
             f"{path}: none of its {len(films):,} images is under {root}; name their folder by "
             "--images"
         )
-    encoding = Encoding(args.width, args.quality)
+    encoding, digests = encoding_of(args), read_digests(args.sha256)
     expected = estimate(root, [film.path for film in present], encoding, args.workers)
     check_space(args.out, expected.bytes)
     if args.dry_run:
         print(describe(expected))
         return
     splits = ("all",) if args.unlabelled else ("train", "validation", "test")
+    budget = args.max_bad_images
     summary, bad = write_films(
-        args.out, root, present, splits, SOURCE, encoding, args.workers, args.max_bad_images
+        args.out, root, present, splits, SOURCE, encoding, args.workers, budget, digests
     )
     read = len(present) - len(bad)
     reason = "the image cannot be decoded"

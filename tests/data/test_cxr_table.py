@@ -1,5 +1,7 @@
 """Any table of films to the X-ray store, through the command."""
 
+import hashlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -115,6 +117,21 @@ def test_missing_images_are_dropped_and_counted(raw, tmp_path):
     assert run(raw, tmp_path / "out") == 0
     (count, _) = read_manifest(tmp_path / "out")["counts"]
     assert (count["in"], count["out"]) == (N, N - 2)
+
+
+def test_digest_list_is_checked(raw, tmp_path, capsys):
+    images = sorted((raw / "images").iterdir())
+    lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  images/{p.name}" for p in images]
+    (raw / "SHA256SUMS.txt").write_text("\n".join(lines) + "\n")
+    option = f"--sha256={raw / 'SHA256SUMS.txt'}"
+    assert run(raw, tmp_path / "out", option) == 0
+    Image.fromarray(np.zeros((20, 30), np.uint8)).save(images[7])
+    assert run(raw, tmp_path / "out", option) == 1
+    message = capsys.readouterr().err
+    assert images[7].name in message and "digest" in message
+    assert run(raw, tmp_path / "out", option, "--max_bad_images=1") == 0
+    (raw / "SHA256SUMS.txt").write_text("nonsense\n")
+    assert run(raw, tmp_path / "out", option) == 1
 
 
 def test_columns_by_name(raw, tmp_path):

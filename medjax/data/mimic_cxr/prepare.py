@@ -1,15 +1,13 @@
 """Chest X-rays of MIMIC-CXR-JPG (2.0.0, 2.1.0), linked to the ICU stays of a prepared MIMIC-IV."""
 
 import argparse
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import tensorflow_datasets as tfds
 
 from medjax.data.manifest import MANIFEST, describe_run, describe_set, print_manifest
+from medjax.data.mimic_cxr.link_sets import write_links
 from medjax.data.mimic_cxr.linking import TASKS, link
 from medjax.data.mimic_cxr.select import (
     Selection,
@@ -29,10 +27,10 @@ from medjax.data.mimic_cxr.tables import (
     read_reports,
     read_split,
 )
-from medjax.data.prepared import SetSpec, SetSummary, write_manifest, write_set
-from medjax.data.xray.encode import Encoding
+from medjax.data.prepared import write_manifest
 from medjax.data.xray.estimate import check_space, describe, estimate
 from medjax.data.xray.film import Film
+from medjax.data.xray.options import add_image_options, encoding_of, read_digests
 from medjax.data.xray.store import NAME, Source, write_films
 from medjax.errors import UsageError, UserError, nearest
 
@@ -51,59 +49,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ehr", type=Path, help="prepared MIMIC-IV folder: its splits are followed, stays linked"
     )
-    parser.add_argument(
-        "--images", type=Path, help="folder that holds files/ (or resized/), if not --raw"
-    )
     parser.add_argument("--tasks", default=",".join(TASKS), help="tasks to link films for")
     parser.add_argument("--subset", default="", help="folders of patients, as p10,p11 (all)")
     parser.add_argument("--views", default="", help="view positions, as AP,PA (all)")
     parser.add_argument("--labeller", choices=LABELLERS, default="chexpert", help="label table")
-    parser.add_argument("--width", type=int, default=512, help="wider films are resized to this")
-    parser.add_argument("--quality", type=int, default=75, help="JPEG quality of stored films")
-    parser.add_argument(
-        "--max_bad_images", type=int, default=0, help="unreadable images left out before an error"
-    )
+    add_image_options(parser, quality=75)
     parser.add_argument("--compat", choices=tuple(CXR_TIE), default="default", help="see the spec")
 
 
 def prepare(args: argparse.Namespace) -> None:
     """Write the sets `xray` and, with --ehr, `icu_links_<task>`; then the manifest."""
-    tasks = _names(args.tasks)
-    for task in tasks:
-        if task not in TASKS:
-            raise UsageError(f"--tasks: unknown task {task!r}{nearest(task, TASKS)}")
+    tasks = _tasks(args.tasks)
     root = args.images or args.raw
     tables = find_tables(args.raw, args.labeller)
     stays = read_stays(args.ehr) if args.ehr else None
-    selection = _select(args, tables, root)
-    if selection.films.empty:
-        raise UserError(
-            f"{root}: none of the {selection.counts[0]['in']:,} listed images is left after the "
-            f"rule {next(c['rule'] for c in selection.counts if not c['out'])!r}; images are "
-            "looked for at files/pXX/pXXXXXXXX/sXXXXXXXX/<dicom_id>.jpg"
-        )
-    selection, split_rule = _split(args, tables, selection, stays)
+    selection, split_rule = _split(args, tables, _select(args, tables, root), stays)
     films = _films(selection.films, tables)
-    encoding = Encoding(args.width, args.quality)
+    encoding, digests = encoding_of(args), read_digests(args.sha256)
     expected = estimate(root, [film.path for film in films], encoding, args.workers)
     check_space(args.out, expected.bytes)
     if args.dry_run:
         print(describe(expected))
         return
     splits = ("all",) if args.unlabelled else ("train", "validation", "test")
+    budget = args.max_bad_images
     summary, bad = write_films(
-        args.out, root, films, splits, SOURCE, encoding, args.workers, args.max_bad_images
+        args.out, root, films, splits, SOURCE, encoding, args.workers, budget, digests
     )
-    lost = {film.dicom_id for film in bad}
-    readable = ~selection.films["dicom_id"].isin(lost)
+    readable = ~selection.films["dicom_id"].isin([film.dicom_id for film in bad])
     selection = selection.keep("readable", readable, "the image cannot be decoded")
     sets = {NAME: describe_set(summary, () if args.unlabelled else LABELS)}
     counts = list(selection.counts)
     if stays is not None:
         for task in tasks:
             links = link(selection.films, stays, task)
-            written = _write_links(args.out, task, splits, selection.films, links)
-            sets[f"icu_links_{task}"] = describe_set(written)
+            written = write_links(args.out, task, splits, selection.films, links, SOURCE)
+            sets[written.name] = describe_set(written)
             reason = f"no AP image in the window of the stay ({task})"
             counts.append({"rule": "link", "in": len(stays), "out": len(links), "reason": reason})
     manifest = {
@@ -118,12 +99,25 @@ def prepare(args: argparse.Namespace) -> None:
     print_manifest(manifest)
 
 
+def _tasks(text: str) -> tuple[str, ...]:
+    """The tasks of --tasks."""
+    tasks = _names(text)
+    for task in tasks:
+        if task not in TASKS:
+            raise UsageError(f"--tasks: unknown task {task!r}{nearest(task, TASKS)}")
+    return tasks
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _select(args: argparse.Namespace, tables: Tables, root: Path) -> Selection:
-    """Read the tables and apply the rules."""
+    """Read the tables and apply the rules.
+
+    Raises:
+        UserError: no label table, or no film left; names the rule that took the last.
+    """
     if tables.labels is None and not args.unlabelled:
         raise UserError(
             f"{args.raw}: no table mimic-cxr-2.0.0-{args.labeller}.csv.gz (or .csv); download it, "
@@ -131,7 +125,7 @@ def _select(args: argparse.Namespace, tables: Tables, root: Path) -> Selection:
         )
     films = read_metadata(tables.metadata)
     labels = read_labels(tables.labels) if tables.labels and not args.unlabelled else None
-    return select(
+    selection = select(
         films,
         labels,
         lambda relative: (root / relative).is_file(),
@@ -139,6 +133,13 @@ def _select(args: argparse.Namespace, tables: Tables, root: Path) -> Selection:
         _names(args.views),
         args.limit,
     )
+    if selection.films.empty:
+        rule = next(count["rule"] for count in selection.counts if not count["out"])
+        raise UserError(
+            f"{root}: none of the {len(films):,} listed images is left after the rule {rule!r}; "
+            "images are looked for at files/pXX/pXXXXXXXX/sXXXXXXXX/<dicom_id>.jpg"
+        )
+    return selection
 
 
 def _split(
@@ -173,38 +174,6 @@ def _films(films: pd.DataFrame, tables: Tables) -> list[Film]:
     return [
         Film._make((*row, tuple(codes), *sections.get(row[4], ("", "")))) for *row, codes in rows
     ]
-
-
-def _write_links(
-    out: Path, task: str, splits: Sequence[str], films: pd.DataFrame, links: pd.DataFrame
-) -> SetSummary:
-    """Write the set `icu_links_<task>`: the film of each stay, by id and by place in its split."""
-    ordered = films.sort_values("dicom_id")
-    places = zip(ordered["split"], ordered.groupby("split").cumcount())
-    where = dict(zip(ordered["dicom_id"], places))
-    scalar = tfds.features.Scalar
-    spec = SetSpec(
-        f"icu_links_{task}",
-        "1.0.0",
-        {
-            "stay_id": scalar(np.int64),
-            "subject_id": scalar(np.int64),
-            "dicom_id": tfds.features.Text(),
-            "index": scalar(np.int64),
-        },
-        f"The last AP film in the window of each ICU stay, for {task}.",
-        SOURCE.citation,
-        SOURCE.license,
-    )
-
-    def examples(split: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        for row in links.itertuples():
-            film_split, index = where[row.dicom_id]
-            if film_split == split:
-                ids = {"stay_id": row.stay_id, "subject_id": row.subject_id}
-                yield f"{row.stay_id:012d}", {**ids, "dicom_id": row.dicom_id, "index": index}
-
-    return write_set(out, spec, {split: examples(split) for split in splits})
 
 
 def _inputs(args: argparse.Namespace, tables: Tables) -> dict[str, Path]:

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import hashlib
 import itertools
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +14,6 @@ from typing import NamedTuple, TypeVar
 from medjax.data.images import encode_jpeg, read_grey, resolve_under, shrink_to_width
 from medjax.errors import UserError
 
-T = TypeVar("T")
 R = TypeVar("R")
 
 
@@ -33,13 +33,25 @@ class Encoded(NamedTuple):
     error: str = ""
 
 
-def encode_film(root: Path, encoding: Encoding, relative: str) -> Encoded:
-    """Read the film `root`/`relative` and return its JPEG bytes; never raises for a bad file."""
+def encode_film(root: Path, encoding: Encoding, relative: str, sha256: str = "") -> Encoded:
+    """Read the film `root`/`relative` and return its JPEG bytes; never raises for a bad file.
+
+    A film with another digest than `sha256` (hexadecimal; "" for none) counts as bad.
+    """
     try:
-        pixels = read_grey(resolve_under(root, relative))
+        path = resolve_under(root, relative)
+        if sha256:
+            _check_digest(path, sha256)
+        pixels = read_grey(path)
     except (UserError, OSError) as e:
         return Encoded(b"", str(e))
     return Encoded(encode_jpeg(shrink_to_width(pixels, encoding.width), encoding.quality))
+
+
+def _check_digest(path: Path, sha256: str) -> None:
+    with open(path, "rb") as f:
+        if hashlib.file_digest(f, "sha256").hexdigest() != sha256:
+            raise UserError(f"{path}: differs from its listed digest; fetch the file again")
 
 
 @contextlib.contextmanager
@@ -64,16 +76,16 @@ def worker_pool(workers: int) -> Iterator[Executor | None]:
 
 
 def ordered_map(
-    function: Callable[[T], R], items: Iterable[T], pool: Executor | None, in_flight: int
+    function: Callable[..., R], items: Iterable[tuple], pool: Executor | None, in_flight: int
 ) -> Iterator[R]:
-    """Yield `function` of every item in order, with at most `in_flight` results waiting."""
+    """Yield `function(*item)` of every item in order, at most `in_flight` results waiting."""
     if pool is None:
-        yield from map(function, items)
+        yield from itertools.starmap(function, items)
         return
     remaining = iter(items)
     flying: collections.deque[Future[R]] = collections.deque(
-        pool.submit(function, item) for item in itertools.islice(remaining, in_flight)
+        pool.submit(function, *item) for item in itertools.islice(remaining, in_flight)
     )
     while flying:
         yield flying.popleft().result()
-        flying.extend(pool.submit(function, item) for item in itertools.islice(remaining, 1))
+        flying.extend(pool.submit(function, *item) for item in itertools.islice(remaining, 1))

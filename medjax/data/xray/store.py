@@ -8,6 +8,7 @@ import io
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,9 +66,12 @@ def write_films(
     source: Source,
     encoding: Encoding,
     workers: int,
-    max_bad_images: int,
+    max_bad_images: int = 0,
+    digests: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[SetSummary, list[BadImage]]:
     """Write the set `xray` and its index; return the summary and the films that were left out.
+
+    `digests` maps image paths to their SHA-256, which is checked where there is one.
 
     Raises:
         UserError: a subject in two splits, two films of one id, or more than `max_bad_images`
@@ -79,8 +83,8 @@ def write_films(
 
     def examples(split: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         part = [film for film in films if film.split == split]
-        paths = [film.path for film in part]
-        for film, result in zip(part, ordered_map(encode, paths, pool, 4 * workers)):
+        jobs = [(film.path, digests.get(film.path, "")) for film in part]
+        for film, result in zip(part, ordered_map(encode, jobs, pool, 4 * workers)):
             progress.update()
             if not result.error:
                 yield film.dicom_id, _example(film, result.data)
