@@ -70,7 +70,7 @@ def _channels(
     a = {
         name: story.admissions[name].to_numpy()[admission]
         for name in ("circulation", "breathing", "consciousness", "acidosis", "infection",
-                     "pressure", "sugar", "rhythm", "airway")
+                     "pressure", "sugar", "rhythm", "airway", "heart_size")
     }  # fmt: skip
     worse = 0.75 + 0.6 * np.minimum(hour / 36, 1)
     shock, breath, coma, acid, fever = (
@@ -78,10 +78,17 @@ def _channels(
         for name in ("circulation", "breathing", "consciousness", "acidosis", "infection")
     )
     n = noise
-    irregular = 5 * np.maximum(a["rhythm"], 0) * np.sin(7.3 * hour + 3 * n["urine"])
-    heart_rate = 85 + 8 * shock + 3 * fever + 6 * a["rhythm"] + irregular + 9 * n["heart_rate"]
+    irregular = 8 * np.maximum(a["rhythm"], 0) * np.sin(7.3 * hour + 3 * n["urine"])
+    heart_rate = 85 + 8 * shock + 3 * fever + 9 * a["rhythm"] + irregular + 9 * n["heart_rate"]
     systolic = 122 - 11 * shock + 10 * a["pressure"] + 11 * n["systolic"]
-    diastolic = 62 - 5 * shock + 4 * a["pressure"] + 3 * n["systolic"] + 5 * n["diastolic"]
+    diastolic = (
+        62
+        - 5 * shock
+        + 4 * a["pressure"]
+        - 3 * a["heart_size"]
+        + 3 * n["systolic"]
+        + 5 * n["diastolic"]
+    )
     short_of_air = np.logaddexp(0, 1.5 * breath)
     score = 16.2 - 2.6 * np.logaddexp(0, 1.5 * coma - 0.3) - 1.2 * n["coma"]
     return {
@@ -90,7 +97,7 @@ def _channels(
         "diastolic": np.minimum(diastolic, systolic - 12),
         "respiration": np.maximum(19 + 3.2 * breath + fever + 3.0 * n["respiration"], 5),
         "saturation": np.minimum(
-            98.4 - 1.4 * short_of_air - 0.8 * a["airway"] + 1.2 * n["saturation"], 100
+            98.4 - 1.4 * short_of_air - 1.2 * a["airway"] + 1.2 * n["saturation"], 100
         ),
         "oxygen": np.clip(0.32 + 0.11 * short_of_air + 0.07 * n["oxygen"], 0.21, 1.0),
         "temperature": 98.5 + 1.1 * fever - 0.3 * shock + 0.7 * n["temperature"],
