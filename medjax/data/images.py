@@ -62,7 +62,8 @@ def read_grey(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 with Image.open(f, formats=(kind,)) as image:
                     _check_size(path, image.size, max_pixels)
-                    return _grey(ImageOps.exif_transpose(image))
+                    ImageOps.exif_transpose(image, in_place=True)
+                    return _grey(image)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise UserError(f"{path}: over the limit of {max_pixels:,} pixels") from None
         except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as e:
@@ -88,7 +89,7 @@ def _grey(image: Image.Image) -> np.ndarray:
         image = Image.alpha_composite(black, image).convert("RGB")
     elif image.mode not in ("L", "1", "RGB"):
         image = image.convert("RGB")
-    return np.asarray(image.convert("L"))
+    return np.asarray(image if image.mode == "L" else image.convert("L"))
 
 
 def _scale_deep(values: np.ndarray) -> np.ndarray:
