@@ -184,8 +184,6 @@ def _units(item: np.ndarray, table: dict[int, str]) -> pa.Array:
 def _write_chart(path: Path, story: Story, events: Events) -> None:
     order = _shift_order(story, events)
     stay, second, item = events.stay[order], events.second[order], events.item[order]
-    # The degree sign is a question mark in the released files.
-    units = {i: unit.replace("°", "?") for i, (_, unit, _) in ITEMS.items()}
     write_columns(path, {
         **_ids(story, stay),
         "caregiver_id": pa.array(40_000 + second // (8 * HOUR) % 97),
@@ -194,7 +192,7 @@ def _write_chart(path: Path, story: Story, events: Events) -> None:
         "itemid": pa.array(item),
         "value": events.text.take(pa.array(order)),
         "valuenum": events.number.take(pa.array(order)),
-        "valueuom": _units(item, units),
+        "valueuom": _units(item, {i: unit for i, (_, unit, _) in ITEMS.items()}),
         "warning": pa.array(events.warning[order].astype(np.int8)),
     })  # fmt: skip
 

@@ -50,8 +50,8 @@ _UNITS = np.array([
 class Story(NamedTuple):
     """Three tables, one row a patient, an admission, a stay; times in seconds since `EPOCH`.
 
-    `patients` is indexed by patient number, `admissions` by (patient, admission) with the organ
-    states and one boolean column for each condition, `stays` by a running number.
+    `admissions` holds the organ states, one boolean column for each condition and the outcome
+    (`died`), ordered by patient; `stays` names the row of its admission.
     """
 
     patients: pd.DataFrame
