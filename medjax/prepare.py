@@ -1,4 +1,4 @@
-"""Raw files -> prepared sets: ``python -m medjax.prepare SOURCE --raw=DIR --out=DIR [options]``.
+"""Raw files -> prepared sets: python -m medjax.prepare SOURCE --raw=DIR --out=DIR [options]
 
 A source is a module of `medjax/data`, or a folder there with a `prepare.py`, that has
 
@@ -59,12 +59,20 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message}; see `{self.prog} --help`")
 
 
+class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
+    """Help with the defaults that say something."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        silent = action.default in (None, False, "")
+        return action.help if silent else super()._get_help_string(action)
+
+
 def _add_common(parser: argparse.ArgumentParser) -> None:
     """The options of every source."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parser.add_argument("--raw", type=Path, required=True, help="folder of the raw files")
     parser.add_argument("--out", type=Path, required=True, help="folder for the prepared sets")
-    parser.add_argument("--workers", type=_positive, default=cores, help="processes (all cores)")
+    parser.add_argument("--workers", type=_positive, default=cores, help="processes")
     parser.add_argument("--limit", type=_positive, help="stop after this many subjects or images")
     parser.add_argument(
         "--dry_run", action="store_true", help="write nothing; show expected rows, disk and time"
@@ -73,7 +81,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         "--split",
         choices=("published", "hash"),
         default="published",
-        help="published lists where they hold for the data (default), or a hash of the subject",
+        help="published lists where they hold for the data, or a hash of the subject",
     )
     parser.add_argument("--unlabelled", action="store_true", help="prepare for prediction only")
 
@@ -107,7 +115,7 @@ def parse(argv: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
         prog=f"{PROGRAM} {name}",
         description=source.summary,
         allow_abbrev=False,
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_Defaults,
     )
     _add_common(parser)
     module.add_arguments(parser)

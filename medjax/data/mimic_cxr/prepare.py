@@ -54,7 +54,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--views", default="", help="view positions, as AP,PA (all)")
     parser.add_argument("--labeller", choices=LABELLERS, default="chexpert", help="label table")
     add_image_options(parser, quality=75)
-    parser.add_argument("--compat", choices=tuple(CXR_TIE), default="default", help="see the spec")
+    parser.add_argument(
+        "--compat",
+        choices=tuple(CXR_TIE),
+        default="default",
+        help="published: the manifest records the published rules (the same films are linked)",
+    )
 
 
 def prepare(args: argparse.Namespace) -> None:
