@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -174,3 +175,19 @@ def test_flipped_bytes_are_never_read_silently(tmp_path):
         except UserError:
             noticed += 1
     assert noticed > 20
+
+
+def test_leftovers_of_a_killed_preparation_do_not_mix_in(tmp_path):
+    leftover = tmp_path / ".films.partial" / "1.2.0"
+    leftover.mkdir(parents=True)
+    (leftover / "films-train.array_record-00000-of-00001").write_bytes(b"half")
+    write_set(tmp_path, SPEC, {"train": pairs([1])})
+    assert [path.name for path in tmp_path.iterdir()] == ["films"]
+    assert len(open_set(tmp_path, "films").splits["train"]) == 1
+
+
+def test_examples_can_be_sent_to_workers(tmp_path):
+    write_set(tmp_path, SPEC, {"train": pairs(range(3)), "test": []})
+    for examples in open_set(tmp_path, "films").splits.values():
+        sent = pickle.loads(pickle.dumps(examples))  # noqa: S301 (our own bytes)
+        assert [record["note"] for record in sent] == [record["note"] for record in examples]
