@@ -136,6 +136,7 @@ def small(config: ConfigDict, patients: int, epochs: int, batch: int) -> None:
     config.data.demo.patients = patients
     config.data.image.update({"resize": 72, "crop": 64, "degrees": 10.0, "translate": 0.05})
     config.data.image.scale = (0.95, 1.05)
+    config.data.val_unpaired_ratio = 1.0  # few stays: select on all of them
     config.stages = ("ehr", "fusion")
     config.fusion.init_from = (("ehr", "ehr"),)
     config.loader.threads = 2

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from medjax.data.prepared import open_set, read_manifest
+from medjax.data.xray.index import label_matrix, read_index
 from medjax.errors import UserError
 
 NO_FILM = -1
-NOT_MENTIONED, UNCERTAIN = -2, -1
 
 
 class Stays(NamedTuple):
@@ -110,13 +110,12 @@ def open_films(xray: Path) -> tuple[dict[str, Films], tuple[str, ...]]:
     names = tuple(read_manifest(xray)["sets"]["xray"]["labels"])
     films = {}
     for split, records in prepared.splits.items():
-        rows = [records.encoded(i) for i in range(len(records))]
-        labels = np.asarray([row["labels"] for row in rows], np.int8).reshape(-1, len(names))
+        index = read_index(xray, split)
         films[split] = Films(
             records=records,
-            dicom_id=np.asarray([row["dicom_id"].decode() for row in rows], dtype=object),
-            subject_id=np.asarray([row["subject_id"] for row in rows], np.int64),
-            labels=(labels == 1).astype(np.float32),
+            dicom_id=index["dicom_id"].to_numpy(dtype=object),
+            subject_id=index["subject_id"].to_numpy(np.int64),
+            labels=(label_matrix(index) == 1).astype(np.float32),
         )
     return films, names
 
