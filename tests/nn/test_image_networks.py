@@ -1,7 +1,5 @@
 """ResNet and DenseNet: shapes, padding rows, names of published weights in both directions."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +9,7 @@ from medjax.errors import UserError
 from medjax.nn.densenet import DenseNet
 from medjax.nn.resnet import RESNETS, ResNet
 from medjax.nn.torch_names import densenet_layers, from_torch, resnet_layers, to_torch
+from tests.variables import draw_variables
 
 NETWORKS = {
     "basic": (ResNet((1, 2), width=4), resnet_layers((1, 2))),
@@ -26,9 +25,8 @@ def network(request):
     return NETWORKS[request.param]
 
 
-@functools.cache
 def init(model):
-    return jax.jit(lambda key: model.init(key, IMAGES, train=False))(jax.random.key(0))
+    return draw_variables(lambda key: model.init(key, IMAGES, train=False))
 
 
 def test_features_and_padding_rows(network) -> None:
