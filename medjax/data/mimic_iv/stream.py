@@ -14,8 +14,9 @@ from isal import igzip
 
 from medjax.errors import UserError
 
-BLOCK_BYTES = 1 << 24
-"""Uncompressed bytes of a block; one block holds about 200,000 rows of charted values."""
+BLOCK_BYTES = 1 << 22
+"""Uncompressed bytes of a block, about 50,000 rows; what stays in the cache is faster."""
+GIVE_UP_BYTES = 1 << 30
 
 
 @dataclass
@@ -113,7 +114,7 @@ def _whole_rows(path: Path, start: bytes, chunks: Iterator[bytes]) -> Iterator[b
         if cut:
             yield held[:cut]
             held = held[cut:]
-        elif len(held) > 64 * BLOCK_BYTES:
+        elif len(held) > GIVE_UP_BYTES:
             raise UserError(f"{path}: no end of row found in 1 GB; a quote is not closed")
     if held.strip():
         yield held if held.endswith(b"\n") else held + b"\n"
@@ -121,7 +122,7 @@ def _whole_rows(path: Path, start: bytes, chunks: Iterator[bytes]) -> Iterator[b
 
 def row_end(data: bytes) -> int:
     """Return the position behind the last row that is whole in `data`, 0 where none is."""
-    quotes = data.count(b'"')
+    quotes = data.count(b'"') if b'"' in data else 0
     end = len(data)
     while True:
         newline = data.rfind(b"\n", 0, end)
