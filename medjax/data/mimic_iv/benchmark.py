@@ -66,7 +66,7 @@ def diagnosis_counts(of_stays: pd.DataFrame) -> pd.DataFrame:
 def phenotype_matrix(labels: np.ndarray, phenotypes: Phenotypes) -> pd.DataFrame:
     """Return phenotype_labels.csv of labels [stays by stay_id, 25]; unseen groups are left out."""
     matrix = pd.DataFrame(labels, columns=list(phenotypes.names))
-    return matrix.loc[:, labels.any(axis=0)]
+    return matrix[[name for name in phenotypes.names if matrix[name].any()]]
 
 
 def ethnicity_code(text: str | None) -> int:
@@ -104,9 +104,9 @@ def diagnosis_bits(of_stays: pd.DataFrame, stay_ids: np.ndarray, rules: Rules) -
     if rules.diagnosis_code_type == "inferred":
         numeric = of_stays.icd_code.str.fullmatch(r"[0-9]+")
         of_stays = of_stays[~numeric.groupby(of_stays.subject_id).transform("all")]
-    codes: dict[int, set[str]] = {
-        stay: set(rows) for stay, rows in of_stays.groupby("stay_id").icd_code
-    }
+    codes: dict[int, set[str]] = {}
+    for stay, code in zip(of_stays.stay_id.tolist(), of_stays.icd_code.tolist()):
+        codes.setdefault(stay, set()).add(code)
     columns = read_json("diagnosis_columns.json")
     bits = [[code in codes.get(int(stay), ()) for code in columns] for stay in stay_ids]
     return np.array(bits, np.uint8).reshape(len(stay_ids), len(columns))

@@ -76,12 +76,11 @@ def read_admissions(raw: Path, labelled: bool, inputs: dict[str, dict[str, Any]]
         inputs,
         dropped,
     )
-    absent = {"dischtime": "datetime64[s]", "deathtime": "datetime64[s]", "race": object}
-    for name, kind in absent.items():
-        if name not in admissions:
-            admissions[name] = pd.Series(None, index=admissions.index, dtype=kind)
-    if "dod" not in patients:
-        patients["dod"] = pd.Series(None, index=patients.index, dtype="datetime64[s]")
+    if "race" not in admissions:
+        admissions["race"] = None
+    for table, names in ((admissions, ("dischtime", "deathtime")), (patients, ("dod",))):
+        for name in (name for name in names if name not in table):
+            table[name] = np.full(len(table), np.datetime64("NaT", "s"))
     _refuse_mixed_releases(raw, stays, admissions)
     return Admissions(stays, admissions, patients, dropped)
 

@@ -21,8 +21,6 @@ class Phenotypes:
     """ICD code without dot -> name of its group."""
     names: tuple[str, ...]
     """The 25 groups that are labels, sorted."""
-    types: tuple[str, ...]
-    """For each name "acute", "mixed" or "chronic"."""
 
 
 def load_phenotypes() -> Phenotypes:
@@ -32,7 +30,6 @@ def load_phenotypes() -> Phenotypes:
     return Phenotypes(
         group={code: name for name, group in groups.items() for code in group["codes"]},
         names=tuple(names),
-        types=tuple(groups[name]["type"] for name in names),
     )
 
 
@@ -97,8 +94,8 @@ def phenotype_labels(
         the stay has any diagnosis.
     """
     labels = np.zeros((len(stay_ids), len(phenotypes.names)), np.uint8)
-    row = pd.Index(stay_ids).get_indexer(of_stays.stay_id)
-    column = pd.Index(phenotypes.names).get_indexer(of_stays.group)
+    row = pd.Index(stay_ids).get_indexer(pd.Index(of_stays.stay_id))
+    column = pd.Index(phenotypes.names).get_indexer(pd.Index(of_stays.group))
     used = (row >= 0) & (column >= 0)
     labels[row[used], column[used]] = 1
     return labels, np.isin(stay_ids, of_stays.stay_id.to_numpy())

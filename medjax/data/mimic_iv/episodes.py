@@ -35,7 +35,7 @@ def series_points(records: np.ndarray, stays: pd.DataFrame, index: CohortIndex) 
         return np.zeros(0, POINT)
     subject = np.searchsorted(index.subjects, index.subject_of)[records["stay"]]
     keys = [records["value"], records["channel"], records["time"], subject]
-    if "text" in records.dtype.names:
+    if "text" in (records.dtype.names or ()):
         keys.insert(1, records["text"])
     order = np.lexsort(keys)
     records, subject = records[order], subject[order]

@@ -99,7 +99,9 @@ def select_events(
         ragged.clear()
         texts = dict.fromkeys(types, TEXT)
         table = parse_rows(data, source.columns, texts, count_ragged)
+        read = table.num_rows
         table = _with_readable_ids(table, ids, counts)
+        counts["rows"] += read - table.num_rows
     counts["rows"] += table.num_rows + ragged.total()
     counts.update(ragged)
     keep = _in_table(items, ids_of(table["itemid"]))

@@ -130,7 +130,8 @@ def load_cohort(args: argparse.Namespace, rules: Rules, tasks: tuple[str, ...]) 
     """Read the small tables and decide stays, labels and splits."""
     for name in TABLES:
         open_event_table(args.raw, name).position.close()
-    labelled, inputs = not args.unlabelled, {}
+    labelled = not args.unlabelled
+    inputs: dict[str, dict[str, Any]] = {}
     tables: Admissions = read_admissions(args.raw, labelled, inputs)
     stays, counts = select_cohort(tables, rules)
     if args.limit:

@@ -114,7 +114,6 @@ def manifest(
     columns: tuple[str, ...],
 ) -> dict[str, Any]:
     """Return the manifest of the prepared folder."""
-    types = {"phenotyping": list(cohort.phenotypes.types)}
     return {
         "source": "mimic_iv",
         "medjax_version": medjax.__version__,
@@ -142,7 +141,6 @@ def manifest(
                 "splits": summary.sizes,
                 "digest": summary.digest,
                 "labels": list(cohort.label_names[task]),
-                "label_types": types.get(task, []),
             }
             for task, summary in summaries.items()
         },

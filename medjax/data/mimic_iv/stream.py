@@ -1,6 +1,5 @@
 """Reading a csv or csv.gz table as blocks of whole rows, in bounded memory."""
 
-import gzip
 import hashlib
 import io
 import os
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from isal import igzip
+from isal.igzip_lib import IsalError
 
 from medjax.errors import UserError
 
@@ -95,7 +95,7 @@ def _chunks(path: Path, raw: HashedFile, size: int) -> Iterator[bytes]:
         while True:
             try:
                 chunk = stream.read(size)
-            except (EOFError, gzip.BadGzipFile, zlib.error, igzip.isal_zlib.error, OSError) as e:
+            except (EOFError, OSError, zlib.error, IsalError) as e:
                 raise UserError(
                     f"{path}: not a whole gzip file (near byte {raw.bytes:,} of "
                     f"{os.path.getsize(path):,}: {e}); copy the file again"
