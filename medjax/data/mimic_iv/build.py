@@ -60,7 +60,7 @@ def build_bucket(bucket: Bucket) -> Built:
         spill_path(bucket.folder, bucket.number), Encoder(channels, bucket.rules).dtype()
     )
     records["stay"] -= bucket.first
-    points = series_points(records, stays, CohortIndex.of(stays))
+    points = series_points(records, CohortIndex.of(stays))
     width = len(channels.header())
     excluded: dict[str, Counter[str]] = {task: Counter() for task in bucket.tasks}
     moments = {task: RunningMoments(width) for task in bucket.tasks}

@@ -34,9 +34,13 @@ def load_phenotypes() -> Phenotypes:
 
 
 def read_diagnoses(
-    raw: Path, rules: Rules, inputs: dict[str, dict[str, Any]], dropped: Counter[str]
+    raw: Path,
+    hadm_ids: np.ndarray,
+    rules: Rules,
+    inputs: dict[str, dict[str, Any]],
+    dropped: Counter[str],
 ) -> pd.DataFrame:
-    """Read diagnoses_icd joined with the titles of d_icd_diagnoses.
+    """Read the diagnoses_icd of some admissions joined with the titles of d_icd_diagnoses.
 
     A code that the dictionary does not know is left out and counted in `dropped`.
 
@@ -50,6 +54,7 @@ def read_diagnoses(
         {"seq_num": NUMBER},
         inputs,
         dropped,
+        hadm_ids,
     )
     titles = read_table(
         raw,

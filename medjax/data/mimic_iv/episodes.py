@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from medjax.data.mimic_iv.events import CohortIndex
 
@@ -21,7 +20,7 @@ class TimeSeries(NamedTuple):
     """float64 [rows, 17]: numbers, or category indices; NaN where nothing was charted."""
 
 
-def series_points(records: np.ndarray, stays: pd.DataFrame, index: CohortIndex) -> np.ndarray:
+def series_points(records: np.ndarray, index: CohortIndex) -> np.ndarray:
     """Join the records of some subjects (all of theirs) to their stays.
 
     Of several values of one channel at one time the last is kept, in the order of numbers (or of
@@ -46,15 +45,14 @@ def series_points(records: np.ndarray, stays: pd.DataFrame, index: CohortIndex) 
     last[:-1] = (row[1:] != row[:-1]) | (records["channel"][1:] != records["channel"][:-1])
     row_subject, row_time = subject[new_time], records["time"][new_time]
 
-    stay_rows = _stay_rows(records["stay"], row, row_subject, row_time, stays, index)
+    stay_rows = _stay_rows(records["stay"], row, row_subject, row_time, index)
     values, value_row = records[last], row[last]
     first = np.searchsorted(value_row, stay_rows[:, 1], "left")
     size = np.searchsorted(value_row, stay_rows[:, 1], "right") - first
     at = _ranges(first, size)
     stay = np.repeat(stay_rows[:, 0], size)
     points = np.empty(len(at), POINT)
-    admitted = stays.intime.to_numpy().astype("datetime64[s]").astype(np.int64)
-    points["stay"], points["seconds"] = stay, values["time"][at] - admitted[stay]
+    points["stay"], points["seconds"] = stay, values["time"][at] - index.start[stay]
     points["channel"], points["value"] = values["channel"][at], values["value"][at]
     return points
 
@@ -64,15 +62,11 @@ def _stay_rows(
     row: np.ndarray,
     row_subject: np.ndarray,
     row_time: np.ndarray,
-    stays: pd.DataFrame,
     index: CohortIndex,
 ) -> np.ndarray:
     """Return int64 [pairs, 2]: sorted distinct (stay, row of the table of times)."""
     own = np.stack([stay.astype(np.int64), row], axis=1)
-    start, end = (
-        stays[name].to_numpy().astype("datetime64[s]").astype(np.int64)
-        for name in ("intime", "outtime")
-    )
+    start, end = index.start, index.end
     subjects = np.unique(row_subject)
     subject_rank = np.searchsorted(index.subjects, index.subject_of)
     here = np.flatnonzero(np.isin(subject_rank, subjects))

@@ -30,7 +30,9 @@ class CohortIndex:
     """For each of `hadm` the row of its stay."""
     subject_of: np.ndarray
     stay_of: np.ndarray
-    """int64 [stays]: subject_id and stay_id."""
+    start: np.ndarray
+    end: np.ndarray
+    """int64 [stays]: subject_id, stay_id, and seconds since 1970 of ICU admission and discharge."""
 
     @classmethod
     def of(cls, stays: pd.DataFrame) -> "CohortIndex":
@@ -38,7 +40,12 @@ class CohortIndex:
         hadm = stays.hadm_id.to_numpy()
         order = np.argsort(hadm)
         subject_of = stays.subject_id.to_numpy()
-        return cls(np.unique(subject_of), hadm[order], order, subject_of, stays.stay_id.to_numpy())
+        start, end = (
+            stays[name].to_numpy().astype("datetime64[s]").astype(np.int64)
+            for name in ("intime", "outtime")
+        )
+        stay_of = stays.stay_id.to_numpy()
+        return cls(np.unique(subject_of), hadm[order], order, subject_of, stay_of, start, end)
 
 
 class Events(NamedTuple):

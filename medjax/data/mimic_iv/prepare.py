@@ -146,7 +146,7 @@ def load_cohort(args: argparse.Namespace, rules: Rules, tasks: tuple[str, ...]) 
     diagnosed = np.ones(len(stays), bool)
     subjects = np.unique(stays.subject_id)
     if labelled:
-        diagnoses = read_diagnoses(args.raw, rules, inputs, dropped)
+        diagnoses = read_diagnoses(args.raw, stays.hadm_id.to_numpy(), rules, inputs, dropped)
         of_stays = diagnoses_of_stays(diagnoses, stays, phenotypes)
         bits, diagnosed = phenotype_labels(of_stays, stays.stay_id.to_numpy(), phenotypes)
         labels = {

@@ -33,7 +33,7 @@ UNREADABLE_ROWS = (
     *(f"{name} not a whole number" for name in ("subject_id", "hadm_id", "stay_id", "itemid")),
 )
 UNREADABLE_VALUES = ("not a number", "infinite value")
-PASSED = ("rows", "n_events", "recovered", "no_icustay", "usable")
+PASSED = ("rows", "n_events", "recovered", "no_icustay", "usable", "outside the stay")
 """Counters that are no rejections."""
 
 
@@ -145,6 +145,9 @@ def manifest(
             for task, summary in summaries.items()
         },
         "normalizer": {task: n.to_dict(columns) for task, n in normalizers.items()},
+        "values_outside_the_stay": {
+            name: counts["outside the stay"] for name, counts in tally.counts.items()
+        },
         "rejected_values": {
             name: {reason: n for reason, n in rejections(counts).items() if ": " in reason}
             for name, counts in tally.counts.items()

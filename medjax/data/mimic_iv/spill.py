@@ -34,6 +34,9 @@ from medjax.data.mimic_iv.tables import TEXT
 
 TABLES = ("outputevents", "chartevents", "labevents")
 
+REMEMBERED = 1_000_000
+"""Distinct values whose result is kept in memory."""
+
 A = TypeVar("A")
 B = TypeVar("B")
 
@@ -98,6 +101,8 @@ class Encoder:
         """Return (value, tie text, "") of a usable value, (nan, "", reason) of another."""
         key = (item, text, unit)
         if key not in self._known:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
             channel = self.channels.items[item].channel
             try:
                 value = encode(item, text, unit, self.channels, self.rules)
@@ -169,7 +174,11 @@ def spill_events(
             counts: Counter[str] = Counter()
             events = select_events(block, source, unit, items, index, counts)
             events, row = validate_events(events, index, counts)
-            return encoder.records(events, row, counts), counts
+            records = encoder.records(events, row, counts)
+            at, stay = records["time"], records["stay"]
+            outside = (at < index.start[stay]) | (at > index.end[stay])
+            counts["outside the stay"] += int(outside.sum())
+            return records, counts
 
         total: Counter[str] = Counter()
         blocks = with_progress(source)

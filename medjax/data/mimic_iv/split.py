@@ -1,16 +1,13 @@
 """Train, validation and test by patient: published lists where they fit, else a hash."""
 
-import hashlib
 from typing import NamedTuple
 
 import numpy as np
 
 from medjax.data.mimic_iv.channels import read_resource
+from medjax.data.subject_split import HASH_RULE, hash_split
 
 LISTED_ENOUGH = 0.95
-TEST_SHARE = 0.20
-VALIDATION_END = 0.28
-"""Hash values from TEST_SHARE up to this are validation: 10 % of what is not test."""
 
 
 class Split(NamedTuple):
@@ -38,7 +35,8 @@ def split_subjects(subjects: np.ndarray, source: str, allow_lists: bool = True) 
         of = {s: _listed(s, test, validation) for s in subjects.tolist()}
         return Split(of, f"published lists ({share})")
     why = share if allow_lists else "asked for"
-    return Split({s: by_hash(s) for s in subjects.tolist()}, f"hash of subject_id ({why})")
+    of = {s: hash_split(str(s)) for s in subjects.tolist()}
+    return Split(of, f"{HASH_RULE.format('subject id')}: {why}")
 
 
 def _read_list(name: str) -> dict[int, bool]:
@@ -52,11 +50,3 @@ def _listed(subject: int, test: dict[int, bool], validation: dict[int, bool]) ->
     if test.get(subject):
         return "test"
     return "validation" if validation.get(subject) else "train"
-
-
-def by_hash(subject: int) -> str:
-    """Return the split by u = first 32 bits of SHA-256 of the decimal id, as a fraction."""
-    u = int(hashlib.sha256(str(subject).encode("ascii")).hexdigest()[:8], 16) / 2**32
-    if u < TEST_SHARE:
-        return "test"
-    return "validation" if u < VALIDATION_END else "train"

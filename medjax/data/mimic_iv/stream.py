@@ -95,7 +95,7 @@ def _chunks(path: Path, raw: HashedFile, size: int) -> Iterator[bytes]:
         while True:
             try:
                 chunk = stream.read(size)
-            except (EOFError, OSError, zlib.error, IsalError) as e:
+            except (EOFError, OSError, zlib.error, IsalError) as e:  # type: ignore[misc]  # stub
                 raise UserError(
                     f"{path}: not a whole gzip file (near byte {raw.bytes:,} of "
                     f"{os.path.getsize(path):,}: {e}); copy the file again"

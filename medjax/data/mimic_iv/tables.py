@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -118,14 +119,18 @@ def read_table(
     optional: Mapping[str, pa.DataType],
     inputs: dict[str, dict[str, Any]],
     dropped: Counter[str],
+    hadm_ids: np.ndarray | None = None,
 ) -> pd.DataFrame:
-    """Read a small table whole; empty fields are missing, optional columns may be absent.
+    """Read a table of patients, not of events; empty fields are missing.
 
     Args:
         raw: the raw folder.
+        name: the table.
         required: column -> type; a row without one of its ids (type ID) is dropped and counted.
+        optional: column -> type of columns that may be absent.
         inputs: gets the digest of the file by its path relative to `raw`.
         dropped: gets the number of dropped rows by reason.
+        hadm_ids: keep rows of these admissions only, so that a large table stays small.
 
     Raises:
         UserError: when the table or a required column is absent, or a field has the wrong form.
@@ -135,28 +140,32 @@ def read_table(
     require_columns(path, source.columns, required)
     columns = [RENAMED.get(column, column) for column in source.columns]
     types = {**required, **optional}
+    texts = dict.fromkeys(types, TEXT)
 
     def count_ragged() -> None:
         dropped[f"{name}: wrong number of fields"] += 1
 
-    texts = dict.fromkeys(types, TEXT)
-    blocks = [parse_rows(block, columns, texts, count_ragged) for block in source.blocks]
+    schema = pa.schema([(c, types[c]) for c in columns if c in types])
+    parts, rows = [schema.empty_table()], 0
+    for block in source.blocks:
+        part = parse_rows(block, columns, texts, count_ragged)
+        typed = {c: _typed(path, c, part[c], types[c], rows) for c in part.column_names}
+        rows, part = rows + part.num_rows, pa.table(typed)
+        for column in (c for c, kind in required.items() if kind == ID):
+            if missing := part[column].null_count:
+                dropped[f"{name}: no {column}"] += missing
+                part = part.filter(pc.is_valid(part[column]))
+        if hadm_ids is not None:
+            part = part.filter(pc.is_in(part["hadm_id"], pa.array(hadm_ids)))
+        parts.append(part)
     inputs[str(path.relative_to(raw))] = source.position.digest()
-    if not blocks:
-        blocks = [parse_rows(b"", columns, texts, count_ragged)]
-    table = pa.concat_tables(blocks)
-    typed = {c: _typed(path, c, table[c], types[c]) for c in table.column_names}
-    table = pa.table(typed)
-    for column in (c for c, kind in required.items() if kind == ID):
-        missing = table[column].null_count
-        if missing:
-            dropped[f"{name}: no {column}"] += missing
-            table = table.filter(pc.is_valid(table[column]))
-    return _to_pandas(table)
+    return _to_pandas(pa.concat_tables(parts))
 
 
-def _typed(path: Path, name: str, values: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    """Convert the texts of a column; blanks around them do not count."""
+def _typed(
+    path: Path, name: str, values: pa.ChunkedArray, kind: pa.DataType, above: int
+) -> pa.ChunkedArray:
+    """Convert the texts of a column, `above` rows down; blanks around them do not count."""
     values = pc.utf8_trim_whitespace(values)
     values = pc.if_else(pc.equal(values, ""), pa.scalar(None, TEXT), values)
     if kind == TEXT:
@@ -164,12 +173,12 @@ def _typed(path: Path, name: str, values: pa.ChunkedArray, kind: pa.DataType) ->
     try:
         return values.cast(kind)
     except pa.ArrowInvalid:
-        for row, value in enumerate(values.to_pylist()):
+        for row, value in enumerate(values.to_pylist(), start=above + 1):
             try:
                 pa.array([value]).cast(kind)
             except pa.ArrowInvalid:
                 raise UserError(
-                    f"{path}: column {name!r} of data row {row + 1} is not {_DESCRIBED[kind]}; "
+                    f"{path}: column {name!r} of data row {row} is not {_DESCRIBED[kind]}; "
                     "correct the row"
                 ) from None
         raise

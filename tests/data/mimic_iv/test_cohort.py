@@ -128,7 +128,7 @@ def test_a_code_of_both_versions_joins_once_or_twice(tmp_path: Path) -> None:
     stays, _ = select_cohort(read_admissions(raw, True, {}), Rules())
     phenotypes, labels, rows = load_phenotypes(), [], []
     for rules in (Rules(), Rules.published()):
-        diagnoses = read_diagnoses(raw, rules, {}, Counter())
+        diagnoses = read_diagnoses(raw, stays.hadm_id.to_numpy(), rules, {}, Counter())
         of_stays = diagnoses_of_stays(diagnoses, stays, phenotypes)
         rows.append(len(of_stays))
         labels.append(phenotype_labels(of_stays, stays.stay_id.to_numpy(), phenotypes)[0])

@@ -134,7 +134,7 @@ def test_series_are_those_of_a_loop_over_events(rules: Rules) -> None:
                 expected[row][(time - begin) / 3600, channel] = value
     for seed in range(3):
         mixed = np.random.default_rng(seed).permutation(records)
-        points = series_points(mixed, table, INDEX)
+        points = series_points(mixed, INDEX)
         got = dict(series_of_stays(points, 17))
         assert got.keys() == expected.keys()
         for row, series in got.items():

@@ -1,12 +1,12 @@
 """Splits by published list and by hash."""
 
-import hashlib
 from collections import Counter
 
 import numpy as np
 
 from medjax.data.mimic_iv.channels import read_resource
-from medjax.data.mimic_iv.split import by_hash, split_subjects
+from medjax.data.mimic_iv.split import split_subjects
+from medjax.data.subject_split import hash_split
 
 
 def published(name: str, flag: str) -> list[int]:
@@ -38,12 +38,4 @@ def test_the_lists_hold_from_95_percent_on() -> None:
 
 def test_the_hash_can_be_asked_for() -> None:
     split = split_subjects(LISTED, "lists_if_95_percent", allow_lists=False)
-    assert all(split.of[s] == by_hash(s) for s in LISTED[:100].tolist())
-
-
-def test_shares_of_the_hash() -> None:
-    shares = Counter(by_hash(s) for s in range(20_000))
-    assert abs(shares["test"] / 20_000 - 0.20) < 0.01
-    assert abs(shares["validation"] / 20_000 - 0.08) < 0.01
-    u = int(hashlib.sha256(b"10000032").hexdigest()[:8], 16) / 2**32
-    assert by_hash(10000032) == ("test" if u < 0.2 else "validation" if u < 0.28 else "train")
+    assert all(split.of[s] == hash_split(str(s)) for s in LISTED[:100].tolist())

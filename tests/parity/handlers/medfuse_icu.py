@@ -136,7 +136,7 @@ class Tables:
         rules = Rules.published()
         stays, _ = select_cohort(read_admissions(self.raw, True, {}), rules)
         self.phenotypes = load_phenotypes()
-        diagnoses = read_diagnoses(self.raw, rules, {}, Counter())
+        diagnoses = read_diagnoses(self.raw, stays.hadm_id.to_numpy(), rules, {}, Counter())
         self.of_stays = diagnoses_of_stays(diagnoses, stays, self.phenotypes)
         self.labels, diagnosed = phenotype_labels(
             self.of_stays, stays.stay_id.to_numpy(), self.phenotypes
@@ -251,7 +251,7 @@ def read_series(tables: Tables, rules: Rules) -> dict[int, TimeSeries]:
         folder = Path(name)
         spill_events(tables.raw, tables.stays, CHANNELS, rules, folder, 1, 1)
         records = np.fromfile(spill_path(folder, 0), Encoder(CHANNELS, rules).dtype())
-    points = series_points(records, tables.stays, CohortIndex.of(tables.stays))
+    points = series_points(records, CohortIndex.of(tables.stays))
     return dict(series_of_stays(points, len(CHANNELS.names)))
 
 
