@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from medjax.nn.batch_norm import BatchNorm
-from medjax.nn.convolution import convolution
+from medjax.nn.convolution import Convolution
 from medjax.nn.initializers import kaiming_in
 
 
@@ -23,8 +23,8 @@ class DenseLayer(nn.Module):
         norm = partial(BatchNorm, groups=self.groups, dtype=self.dtype)
         self.norms = [norm(), norm()]
         self.convs = [
-            convolution(4 * self.growth, 1, 1, self.dtype, kaiming_in),
-            convolution(self.growth, 3, 1, self.dtype, kaiming_in),
+            Convolution(4 * self.growth, 1, 1, kaiming_in, self.dtype),
+            Convolution(self.growth, 3, 1, kaiming_in, self.dtype),
         ]
 
     def __call__(self, x: jax.Array, mask: jax.Array | None, *, train: bool) -> jax.Array:
@@ -59,7 +59,7 @@ class Transition(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array | None, *, train: bool) -> jax.Array:
         x = nn.relu(BatchNorm(groups=self.groups, dtype=self.dtype)(x, mask, train=train))
-        x = convolution(x.shape[-1] // 2, 1, 1, self.dtype, kaiming_in)(x)
+        x = Convolution(x.shape[-1] // 2, 1, 1, kaiming_in, self.dtype)(x)
         return nn.avg_pool(x, (2, 2), (2, 2))
 
 
@@ -76,7 +76,7 @@ class DenseNet(nn.Module):
 
     def setup(self) -> None:
         norm = partial(BatchNorm, groups=self.groups, dtype=self.dtype)
-        self.stem_conv = convolution(self.width, 7, 2, self.dtype, kaiming_in)
+        self.stem_conv = Convolution(self.width, 7, 2, kaiming_in, self.dtype)
         self.stem_norm = norm()
         self.blocks = [
             DenseBlock(depth, self.growth, self.groups, self.dtype) for depth in self.stage_sizes

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from medjax.nn.batch_norm import BatchNorm
-from medjax.nn.convolution import convolution
+from medjax.nn.convolution import Convolution
 from medjax.nn.initializers import kaiming_out
 
 
@@ -25,7 +25,7 @@ class Block(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     def setup(self) -> None:
-        conv = partial(convolution, dtype=self.dtype, kernel_init=kaiming_out)
+        conv = partial(Convolution, dtype=self.dtype, kernel_init=kaiming_out)
         norm = partial(BatchNorm, groups=self.groups, dtype=self.dtype)
         out = self.features * (4 if self.bottleneck else 1)
         if self.bottleneck:
@@ -59,7 +59,7 @@ class Stem(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array | None, *, train: bool) -> jax.Array:
-        x = convolution(self.features, 7, 2, self.dtype, kaiming_out)(x)
+        x = Convolution(self.features, 7, 2, kaiming_out, self.dtype)(x)
         x = nn.relu(BatchNorm(groups=self.groups, dtype=self.dtype)(x, mask, train=train))
         return nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
 

@@ -132,7 +132,7 @@ def to_torch(layers: Sequence[Layer], variables: Mapping[str, Any]) -> dict[str,
 def resnet_layers(stage_sizes: Sequence[int], bottleneck: bool = False) -> list[Layer]:
     """The table of `medjax.nn.resnet.ResNet` in torchvision's names."""
     layers = [
-        Layer("conv1", ("stem", "Conv_0"), "conv"),
+        Layer("conv1", ("stem", "Convolution_0"), "conv"),
         Layer("bn1", ("stem", "BatchNorm_0"), "batch_norm"),
     ]
     for stage, depth in enumerate(stage_sizes):
@@ -171,7 +171,7 @@ def densenet_layers(stage_sizes: Sequence[int] = (6, 12, 24, 16)) -> list[Layer]
             name, module = f"features.transition{stage + 1}", f"transitions_{stage}"
             layers += [
                 Layer(f"{name}.norm", (module, "BatchNorm_0"), "batch_norm"),
-                Layer(f"{name}.conv", (module, "Conv_0"), "conv"),
+                Layer(f"{name}.conv", (module, "Convolution_0"), "conv"),
             ]
     layers.append(Layer(f"features.norm{len(stage_sizes) + 1}", ("last_norm",), "batch_norm"))
     return layers
