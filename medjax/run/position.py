@@ -44,8 +44,10 @@ class Position(NamedTuple):
         return self.epoch >= total or (self.phase == 0 and self.batch == 0 and out_of_patience)
 
     def after_evaluation(self, value: float | None, mode: str) -> tuple["Position", bool]:
-        """Return (position, whether `value` is the best so far); undefined is no improvement."""
-        if value is not None and math.isfinite(value) and self._better(value, mode):
+        """Return (position, whether `value` is the best so far); an undefined one tells nothing."""
+        if value is None or not math.isfinite(value):
+            return self, False
+        if self._better(value, mode):
             return self._replace(best=value, bad_evaluations=0), True
         return self._replace(bad_evaluations=self.bad_evaluations + 1), False
 

@@ -85,7 +85,7 @@ def test_a_plan_is_padded_to_the_first_bucket_that_holds_it():
     batches, data = make_batches(make_data()), make_data()
     for plan in batches.plan("train", 0):
         longest = data.stays["train"].hours[plan.indices].max()
-        assert plan.bucket >= longest and plan.bucket in (48, 96, 144)
+        assert plan.bucket >= longest and plan.bucket in (48, 192)
 
 
 def test_rows_of_a_batch_are_the_rows_of_the_whole_batch():
