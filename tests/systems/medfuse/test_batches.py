@@ -74,9 +74,10 @@ def test_evaluation_sees_every_example_once():
 
 
 def test_selection_looks_at_stays_with_a_film_where_there_are_any():
-    paired = make_batches(make_data()).plan("validation", EVALUATION)
+    ratio = {"data.val_unpaired_ratio": "0.0"}
+    paired = make_batches(make_data(), **ratio).plan("validation", EVALUATION)
     assert sorted(np.concatenate([plan.indices for plan in paired])) == list(range(9))
-    alone = make_batches(make_data(films=0)).plan("validation", EVALUATION)
+    alone = make_batches(make_data(films=0), **ratio).plan("validation", EVALUATION)
     assert len(np.concatenate([plan.indices for plan in alone])) == 23
 
 
