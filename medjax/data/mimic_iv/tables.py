@@ -29,9 +29,6 @@ FOLDERS = {
 RENAMED = {"ethnicity": "race"}
 """Column names of older releases."""
 
-PARSE_BYTES = 1 << 20
-"""Bytes parsed at a time where no quote can hold a line end; what stays in the cache is faster."""
-
 TEXT, ID, NUMBER, TIME = pa.string(), pa.int64(), pa.float64(), pa.timestamp("s")
 
 
@@ -89,18 +86,13 @@ def parse_rows(
         on_ragged()
         return "skip"
 
-    quoted = b'"' in data
-    size = max(len(data), 1) if quoted else PARSE_BYTES
     return csv.read_csv(
         pa.BufferReader(data),
         read_options=csv.ReadOptions(
-            column_names=list(columns), use_threads=False, block_size=size
+            column_names=list(columns), use_threads=False, block_size=len(data)
         ),
         parse_options=csv.ParseOptions(
-            quote_char='"' if quoted else False,
-            newlines_in_values=quoted,
-            invalid_row_handler=skip,
-            ignore_empty_lines=True,
+            newlines_in_values=b'"' in data, invalid_row_handler=skip, ignore_empty_lines=True
         ),
         convert_options=csv.ConvertOptions(
             include_columns=[name for name in columns if name in types],

@@ -109,7 +109,8 @@ def build(
 
 def title(stage: ConfigDict, config: ConfigDict) -> str:
     """Return what a stage predicts from what, for the heads of plots."""
-    target = config.data.task.replace("_", " ")
+    targets = {"in_hospital_mortality": "in-hospital mortality", "phenotyping": "phenotypes"}
+    target = targets[config.data.task]
     if stage.data.labels == "radiology":
         target = "findings on the film"
     sources = {"uni_ehr": "time series", "uni_ehr_lstm": "time series", "uni_cxr": "film"}
