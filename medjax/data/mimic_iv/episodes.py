@@ -45,12 +45,12 @@ def series_points(records: np.ndarray, index: CohortIndex) -> np.ndarray:
     last[:-1] = (row[1:] != row[:-1]) | (records["channel"][1:] != records["channel"][:-1])
     row_subject, row_time = subject[new_time], records["time"][new_time]
 
-    stay_rows = _stay_rows(records["stay"], row, row_subject, row_time, index)
+    stay_of_pair, row_of_pair = _stay_rows(records["stay"], row, row_subject, row_time, index)
     values, value_row = records[last], row[last]
-    first = np.searchsorted(value_row, stay_rows[:, 1], "left")
-    size = np.searchsorted(value_row, stay_rows[:, 1], "right") - first
+    first = np.searchsorted(value_row, row_of_pair, "left")
+    size = np.searchsorted(value_row, row_of_pair, "right") - first
     at = _ranges(first, size)
-    stay = np.repeat(stay_rows[:, 0], size)
+    stay = np.repeat(stay_of_pair, size)
     points = np.empty(len(at), POINT)
     points["stay"], points["seconds"] = stay, values["time"][at] - index.start[stay]
     points["channel"], points["value"] = values["channel"][at], values["value"][at]
@@ -63,9 +63,10 @@ def _stay_rows(
     row_subject: np.ndarray,
     row_time: np.ndarray,
     index: CohortIndex,
-) -> np.ndarray:
-    """Return int64 [pairs, 2]: sorted distinct (stay, row of the table of times)."""
-    own = np.stack([stay.astype(np.int64), row], axis=1)
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct pairs (stay, row of the table of times), sorted, as two int64 [pairs]."""
+    rows = len(row_time)
+    own = stay.astype(np.int64) * rows + row
     start, end = index.start, index.end
     subjects = np.unique(row_subject)
     subject_rank = np.searchsorted(index.subjects, index.subject_of)
@@ -76,8 +77,8 @@ def _stay_rows(
     base = np.searchsorted(subjects, subject_rank[here]) * span - earliest
     first = np.searchsorted(clock, base + start[here], "left")
     size = np.maximum(np.searchsorted(clock, base + end[here], "right") - first, 0)
-    within = np.stack([np.repeat(here, size), _ranges(first, size)], axis=1)
-    return np.unique(np.concatenate([own, within]), axis=0)
+    within = np.repeat(here, size) * rows + _ranges(first, size)
+    return np.divmod(np.unique(np.concatenate([own, within])), rows)
 
 
 def _ranges(first: np.ndarray, size: np.ndarray) -> np.ndarray:
