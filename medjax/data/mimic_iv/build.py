@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from medjax.data.mimic_iv.channels import load_channels
+from medjax.data.mimic_iv.channels import Channels, load_channels
 from medjax.data.mimic_iv.discretize import discretize
-from medjax.data.mimic_iv.episodes import series_of_stays, series_points
+from medjax.data.mimic_iv.episodes import TimeSeries, series_of_stays, series_points
 from medjax.data.mimic_iv.events import CohortIndex
 from medjax.data.mimic_iv.normalizer import RunningMoments
 from medjax.data.mimic_iv.rules import Rules
@@ -49,6 +49,16 @@ def sample_path(folder: Path, task: str, number: int) -> Path:
     return folder / f"{task}-{number:04d}.npz"
 
 
+def bucket_series(bucket: Bucket, channels: Channels) -> Iterator[tuple[int, TimeSeries]]:
+    """Yield (row of the stay in the whole cohort, series) of the stays that have any value."""
+    spilled = spill_path(bucket.folder, bucket.number)
+    records = np.fromfile(spilled, Encoder(channels, bucket.rules).dtype())
+    records["stay"] -= bucket.first
+    points = series_points(records, CohortIndex.of(bucket.stays))
+    for row, series in series_of_stays(points, len(channels.names)):
+        yield row + bucket.first, series
+
+
 def build_bucket(bucket: Bucket) -> Built:
     """Write the samples of one bucket, for each task a file.
 
@@ -56,18 +66,14 @@ def build_bucket(bucket: Bucket) -> Built:
     [samples], `steps` int64 [samples] and `data` float32 [sum of steps, 76].
     """
     channels, stays = load_channels(), bucket.stays
-    records = np.fromfile(
-        spill_path(bucket.folder, bucket.number), Encoder(channels, bucket.rules).dtype()
-    )
-    records["stay"] -= bucket.first
-    points = series_points(records, CohortIndex.of(stays))
     width = len(channels.header())
     excluded: dict[str, Counter[str]] = {task: Counter() for task in bucket.tasks}
     moments = {task: RunningMoments(width) for task in bucket.tasks}
     built: dict[str, list[tuple[int, float, np.ndarray]]] = {task: [] for task in bucket.tasks}
     los, diagnosed, split = stays.los.to_numpy(), stays.diagnosed.to_numpy(), stays.split.to_list()
     silent = len(stays)
-    for row, series in series_of_stays(points, len(channels.names)):
+    for global_row, series in bucket_series(bucket, channels):
+        row = global_row - bucket.first
         silent -= 1
         for task in bucket.tasks:
             try:
@@ -78,7 +84,7 @@ def build_bucket(bucket: Bucket) -> Built:
             data = discretize(read.hours, read.values, channels, period)
             if split[row] == "train":
                 moments[task].add(data)
-            built[task].append((row + bucket.first, period, data.astype(np.float32)))
+            built[task].append((global_row, period, data.astype(np.float32)))
     for task, samples in built.items():
         excluded[task]["no event at all"] += silent
         _save(sample_path(bucket.folder, task, bucket.number), samples, width)

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from medjax import files
 from medjax.data.manifest import MANIFEST, print_manifest, write_manifest
 from medjax.data.mimic_iv import report
-from medjax.data.mimic_iv.build import Bucket, Built, build_all, read_samples
+from medjax.data.mimic_iv.build import Bucket, Built, bucket_series, build_all, read_samples
 from medjax.data.mimic_iv.channels import Channels, load_channels
 from medjax.data.mimic_iv.cohort import Admissions, read_admissions, select_cohort
 from medjax.data.mimic_iv.diagnoses import (
@@ -29,6 +29,7 @@ from medjax.data.mimic_iv.diagnoses import (
     read_diagnoses,
 )
 from medjax.data.mimic_iv.events import CohortIndex, open_event_table
+from medjax.data.mimic_iv.layout import StayTables, write_layout
 from medjax.data.mimic_iv.normalizer import Normalizer, RunningMoments, published_normalizer
 from medjax.data.mimic_iv.rules import CHOICES, Rules
 from medjax.data.mimic_iv.spill import TABLES, bucket_of_stays, spill_events
@@ -62,6 +63,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.2,
         help="stop when a larger share of the values cannot be read",
     )
+    parser.add_argument(
+        "--benchmark_layout",
+        action="store_true",
+        help="also write OUT/benchmark, the csv files of the published pipeline, four tasks",
+    )
     for name, choices in CHOICES.items():
         parser.add_argument(f"--{name}", choices=choices, help="rule; see mimic_iv/rules.py")
 
@@ -77,6 +83,8 @@ def prepare(args: argparse.Namespace) -> None:
         UsageError: an option has an unknown value.
     """
     rules, tasks = rules_of(args), tasks_of(args.tasks)
+    if args.benchmark_layout and args.unlabelled:
+        raise UsageError("--benchmark_layout needs labels; leave out --unlabelled")
     if args.dry_run:
         report.print_forecast(args.raw, args.out, args.workers)
         return
@@ -116,6 +124,8 @@ class Cohort:
 
     stays: pd.DataFrame
     """As `select_cohort` returns, with `diagnosed` (bool) and `split`."""
+    of_stays: pd.DataFrame
+    """Their diagnoses; no rows when unlabelled."""
     labels: dict[str, np.ndarray]
     """Task -> uint8 [stays, labels]; {} when unlabelled."""
     label_names: dict[str, tuple[str, ...]]
@@ -143,6 +153,7 @@ def load_cohort(args: argparse.Namespace, rules: Rules, tasks: tuple[str, ...]) 
         raise UserError(f"{args.raw}: no stay is left after the inclusion rules; check the tables")
     dropped, phenotypes = Counter(tables.dropped), load_phenotypes()
     labels: dict[str, np.ndarray] = {}
+    of_stays = pd.DataFrame()
     diagnosed = np.ones(len(stays), bool)
     subjects = np.unique(stays.subject_id)
     if labelled:
@@ -162,7 +173,7 @@ def load_cohort(args: argparse.Namespace, rules: Rules, tasks: tuple[str, ...]) 
     assert (stays.groupby("subject_id").split.nunique() == 1).all(), "a patient in two splits"
     names = {MORTALITY: ("In-hospital mortality",), PHENOTYPING: phenotypes.names}
     names = {task: names[task] if labelled else () for task in tasks}
-    return Cohort(stays, labels, names, phenotypes, split, counts, dropped, inputs)
+    return Cohort(stays, of_stays, labels, names, phenotypes, split, counts, dropped, inputs)
 
 
 def _prepare(
@@ -185,10 +196,18 @@ def _prepare(
     moments = {task: RunningMoments(len(channels.header())) for task in tasks}
     for built in steps:
         _merge(built, excluded, moments)
+    for task in TASKS:  # a set of an earlier run would not be that of this manifest
+        shutil.rmtree(args.out / task, ignore_errors=True)
     _write_stays(args.out / "stays.parquet", stays, not args.unlabelled)
     summaries = {
         task: _write_task(args.out, work, number, task, cohort, channels) for task in tasks
     }
+    if args.benchmark_layout:
+        tables = StayTables(stays, cohort.of_stays, cohort.labels[PHENOTYPING], cohort.phenotypes)
+        series = (pair for bucket in buckets for pair in bucket_series(bucket, channels))
+        write_layout(work / "benchmark", tables, series, channels, rules)
+        shutil.rmtree(args.out / "benchmark", ignore_errors=True)
+        (work / "benchmark").rename(args.out / "benchmark")
     normalizers = {task: _normalizer(rules, moments[task]) for task in tasks}
     return report.manifest(
         args, rules, cohort, tally, excluded, summaries, normalizers, channels.header()

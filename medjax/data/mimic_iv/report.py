@@ -23,7 +23,7 @@ from medjax.errors import UserError
 if TYPE_CHECKING:
     from medjax.data.mimic_iv.prepare import Cohort
 
-ROWS_A_SECOND = 2_500_000
+ROWS_A_SECOND = 1_500_000
 """Rows that one core reads of an event table (tests/bench/event_pass.py)."""
 BYTES_A_USED_ROW = 24
 STEPS_BYTES = 76 * 4
