@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from medjax.nn.batch_norm import BatchNorm
 from medjax.nn.convolution import Convolution
 from medjax.nn.initializers import kaiming_in
+from medjax.nn.pooling import max_pool
 
 
 class DenseLayer(nn.Module):
@@ -97,7 +98,7 @@ class DenseNet(nn.Module):
     def __call__(self, x: jax.Array, mask: jax.Array | None = None, *, train: bool) -> jax.Array:
         """Return pooled features [batch, features] of images [batch, height, width, channels]."""
         x = nn.relu(self.stem_norm(self.stem_conv(x), mask, train=train))
-        x = nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+        x = max_pool(x)
         for index, block in enumerate(self.blocks):
             if index:
                 x = self.transitions[index - 1](x, mask, train=train)

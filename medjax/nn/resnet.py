@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from medjax.nn.batch_norm import BatchNorm
 from medjax.nn.convolution import Convolution
 from medjax.nn.initializers import kaiming_out
+from medjax.nn.pooling import max_pool
 
 
 class Block(nn.Module):
@@ -61,7 +62,7 @@ class Stem(nn.Module):
     def __call__(self, x: jax.Array, mask: jax.Array | None, *, train: bool) -> jax.Array:
         x = Convolution(self.features, 7, 2, kaiming_out, self.dtype)(x)
         x = nn.relu(BatchNorm(groups=self.groups, dtype=self.dtype)(x, mask, train=train))
-        return nn.max_pool(x, (3, 3), (2, 2), padding=((1, 1), (1, 1)))
+        return max_pool(x)
 
 
 class Stage(nn.Module):
