@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from medjax.data.mimic_iv.channels import Channels, load_channels
+from medjax.data.mimic_iv.channels import Channels
 from medjax.data.mimic_iv.discretize import discretize
 from medjax.data.mimic_iv.episodes import TimeSeries, series_of_stays, series_points
 from medjax.data.mimic_iv.events import CohortIndex
@@ -31,6 +31,7 @@ class Bucket:
     """Its stays, with the columns `diagnosed` and `split` beside those of the cohort."""
     first: int
     """Row of its first stay in the whole cohort."""
+    channels: Channels
     rules: Rules
     tasks: tuple[str, ...]
 
@@ -49,13 +50,13 @@ def sample_path(folder: Path, task: str, number: int) -> Path:
     return folder / f"{task}-{number:04d}.npz"
 
 
-def bucket_series(bucket: Bucket, channels: Channels) -> Iterator[tuple[int, TimeSeries]]:
+def bucket_series(bucket: Bucket) -> Iterator[tuple[int, TimeSeries]]:
     """Yield (row of the stay in the whole cohort, series) of the stays that have any value."""
     spilled = spill_path(bucket.folder, bucket.number)
-    records = np.fromfile(spilled, Encoder(channels, bucket.rules).dtype())
+    records = np.fromfile(spilled, Encoder(bucket.channels, bucket.rules).dtype())
     records["stay"] -= bucket.first
     points = series_points(records, CohortIndex.of(bucket.stays))
-    for row, series in series_of_stays(points, len(channels.names)):
+    for row, series in series_of_stays(points, len(bucket.channels.names)):
         yield row + bucket.first, series
 
 
@@ -65,14 +66,14 @@ def build_bucket(bucket: Bucket) -> Built:
     The file holds `row` int64 [samples] (row of the stay in the cohort), `period` float64
     [samples], `steps` int64 [samples] and `data` float32 [sum of steps, 76].
     """
-    channels, stays = load_channels(), bucket.stays
+    channels, stays = bucket.channels, bucket.stays
     width = len(channels.header())
     excluded: dict[str, Counter[str]] = {task: Counter() for task in bucket.tasks}
     moments = {task: RunningMoments(width) for task in bucket.tasks}
     built: dict[str, list[tuple[int, float, np.ndarray]]] = {task: [] for task in bucket.tasks}
     los, diagnosed, split = stays.los.to_numpy(), stays.diagnosed.to_numpy(), stays.split.to_list()
     silent = len(stays)
-    for global_row, series in bucket_series(bucket, channels):
+    for global_row, series in bucket_series(bucket):
         row = global_row - bucket.first
         silent -= 1
         for task in bucket.tasks:

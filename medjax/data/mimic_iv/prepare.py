@@ -188,7 +188,15 @@ def _prepare(
     place = bucket_of_stays(index, number)
     first = np.searchsorted(place, np.arange(number))
     buckets = [
-        Bucket(b, work, stays[place == b].reset_index(drop=True), int(first[b]), rules, tasks)
+        Bucket(
+            number=b,
+            folder=work,
+            stays=stays[place == b].reset_index(drop=True),
+            first=int(first[b]),
+            channels=channels,
+            rules=rules,
+            tasks=tasks,
+        )
         for b in range(number)
     ]
     steps = tqdm(build_all(buckets, args.workers), "series", number, leave=False)
@@ -204,7 +212,7 @@ def _prepare(
     }
     if args.benchmark_layout:
         tables = StayTables(stays, cohort.of_stays, cohort.labels[PHENOTYPING], cohort.phenotypes)
-        series = (pair for bucket in buckets for pair in bucket_series(bucket, channels))
+        series = (pair for bucket in buckets for pair in bucket_series(bucket))
         write_layout(work / "benchmark", tables, series, channels, rules)
         shutil.rmtree(args.out / "benchmark", ignore_errors=True)
         (work / "benchmark").rename(args.out / "benchmark")

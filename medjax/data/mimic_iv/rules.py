@@ -1,7 +1,7 @@
 """The choices of the MIMIC-IV preparation: what is right by default, what was published."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 
 from medjax.errors import UsageError, nearest
 
@@ -83,6 +83,3 @@ class Rules:
     def to_dict(self) -> dict[str, str]:
         """Return the fields and their values, for the manifest."""
         return asdict(self)
-
-
-assert tuple(field.name for field in fields(Rules)) == tuple(CHOICES)

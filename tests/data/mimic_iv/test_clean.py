@@ -74,6 +74,7 @@ def test_whatever_is_charted_gives_a_plausible_number_or_a_reason() -> None:
 def test_rules_by_name() -> None:
     rules = RIGHT.with_fields({"outlier_ranges": "off"})
     assert value(HEART, "500", "", rules) == 500.0
+    assert list(RIGHT.to_dict()) == list(CHOICES)
     assert all(getattr(RIGHT, name) == choices[0] for name, choices in CHOICES.items())
     with pytest.raises(UsageError, match="fio2_rule"):
         RIGHT.with_fields({"fio2_rules": "x"})
