@@ -6,7 +6,7 @@ import shutil
 from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -16,12 +16,10 @@ from medjax.data.mimic_iv.normalizer import Normalizer
 from medjax.data.mimic_iv.rules import Rules
 from medjax.data.mimic_iv.spill import TABLES, Tally
 from medjax.data.mimic_iv.stream import open_table
+from medjax.data.mimic_iv.study import Cohort
 from medjax.data.mimic_iv.tables import find_table
 from medjax.data.prepared import SetSummary
 from medjax.errors import UserError
-
-if TYPE_CHECKING:
-    from medjax.data.mimic_iv.prepare import Cohort
 
 ROWS_A_SECOND = 1_500_000
 """Rows that one core reads of an event table (tests/bench/event_pass.py)."""
@@ -106,7 +104,7 @@ def check_error_rate(raw: Path, tally: Tally, limit: float) -> None:
 def manifest(
     args: argparse.Namespace,
     rules: Rules,
-    cohort: "Cohort",
+    cohort: Cohort,
     tally: Tally,
     excluded: dict[str, Counter[str]],
     summaries: dict[str, SetSummary],
@@ -192,7 +190,7 @@ def _event_counts(name: str, counts: Counter[str]) -> list[dict[str, Any]]:
     return lines
 
 
-def _task_counts(task: str, cohort: "Cohort", excluded: Counter[str]) -> list[dict[str, Any]]:
+def _task_counts(task: str, cohort: Cohort, excluded: Counter[str]) -> list[dict[str, Any]]:
     """Return how many stays each rule of a task let through."""
     lines, left = [], len(cohort.stays)
     for reason, n in sorted(excluded.items()):
