@@ -91,7 +91,7 @@ def rules_of(args: argparse.Namespace) -> Rules:
 
 def tasks_of(text: str) -> tuple[str, ...]:
     """Return the tasks of a comma-separated list, in the order of TASKS."""
-    names = [name.strip().replace("-", "_") for name in text.split(",") if name.strip()]
+    names = [name.strip().replace("-", "_") for name in text.split(",")]
     for name in names:
         if name not in TASKS:
             known = ", ".join(TASKS)
