@@ -58,6 +58,7 @@ def get_config() -> ConfigDict:
 
     config.precision = "float32"  # or "bfloat16": compute only; weights and losses stay float32
     config.matmul_precision = "default"  # "highest" for exact float32 on accelerators
+    config.fast_compilation = False  # compile quickly rather than well: for the shortest runs
     config.sharding = ConfigDict({"parameters": "replicated"})  # or "sharded" over the devices
     config.loader = ConfigDict({"threads": 4, "workers": 0})
     config.distributed = False
@@ -121,8 +122,12 @@ def stage(fusion: str, labels: str, pairs: str) -> ConfigDict:
 def smoke(config: ConfigDict) -> None:
     """Under 20 s with compilation, for tests."""
     config.size = "smoke"
-    small(config, patients=160, epochs=1, batch=8)
+    small(config, patients=120, epochs=1, batch=8)
     config.evaluation.resamples = 20
+    config.fast_compilation = True
+    config.data.image.update({"resize": 36, "crop": 32})
+    for s in (config.cxr, config.ehr, config.fusion):
+        s.model.update({"backbone": "resnet6", "width": 8, "dim": 16})
 
 
 def demo(config: ConfigDict) -> None:

@@ -94,6 +94,8 @@ def _check_system(config: ConfigDict, path: Path) -> None:
 def run(config: ConfigDict, folder: Path, mode: str) -> None:
     """Run the stages of `config` in `folder`, or print again what a finished run gave."""
     jax = _import_jax(folder)
+    if config.get("fast_compilation", False):
+        jax.config.update("jax_disable_most_optimizations", True)
     from medjax.run import stages
 
     results = workdir.finished_results(folder, config) if mode == "train" else None

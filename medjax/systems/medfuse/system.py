@@ -23,8 +23,8 @@ from medjax.systems.medfuse.loss import EVALUATION as EVALUATION_MODES
 from medjax.systems.medfuse.loss import Modes, forward, make_loss
 from medjax.systems.medfuse.model import MedFuse
 
-BACKBONES = {"resnet10": {"backbone": "resnet", "stage_sizes": (1, 1, 1, 1)}}
-"""Networks smaller than any published one, for the demo."""
+SMALL_RESNETS = {"resnet6": (1, 1), "resnet10": (1, 1, 1, 1)}
+"""Blocks of the stages of networks smaller than any published one, for the demo and tests."""
 
 
 def open_data(config: ConfigDict, workdir: Path) -> Data:
@@ -38,10 +38,11 @@ def open_data(config: ConfigDict, workdir: Path) -> Data:
 def make_model(stage: ConfigDict, classes: int, precision: str) -> MedFuse:
     """Return the network of a stage with `classes` outputs."""
     options = stage.model
-    backbone = BACKBONES.get(options.backbone, {"backbone": options.backbone})
+    small = options.backbone in SMALL_RESNETS
     return MedFuse(
         fusion=options.fusion,
-        **backbone,
+        backbone="resnet" if small else options.backbone,
+        stage_sizes=SMALL_RESNETS.get(options.backbone, ()),
         width=options.width,
         dim=options.dim,
         layers=options.layers,
