@@ -28,9 +28,11 @@ from medjax.data.mimic_iv.cohort import read_admissions, select_cohort
 from medjax.data.mimic_iv.rules import Rules
 from medjax.data.mimic_iv.spill import Encoder, spill_events, spill_path
 
+CHANNELS, RULES = load_channels(), Rules()
 ROWS_A_STAY = 4000
 USED_ITEMS = (220045, 220179, 220180, 220181, 220210, 220277, 223761, 220739, 223900, 223901)
 TEXTS = {220739: "Spontaneously", 223900: "Oriented", 223901: "Obeys Commands"}
+TEMPERATURE = 223761
 OTHER_ITEMS = np.arange(226000, 229000)
 
 
@@ -57,7 +59,10 @@ def write_tables(raw: Path, rows: int, used: float) -> None:
     chosen = generator.random(rows) < used
     item[chosen] = generator.choice(USED_ITEMS, int(chosen.sum()))
     seconds = generator.integers(0, 4 * 86400, rows).astype("timedelta64[s]")
-    value = np.round(generator.normal(90, 12, rows), 1).astype("U16")
+    tenths = generator.normal(900, 120, rows).astype(np.int64)
+    value = (tenths // 10).astype("U16")
+    warm = item == TEMPERATURE
+    value[warm] = (tenths[warm] / 10).astype("U16")
     for text_item, text in TEXTS.items():
         value[item == text_item] = text
     number_text = np.where(np.isin(item, list(TEXTS)), "", value)
@@ -90,10 +95,9 @@ def _write(path: Path, columns: dict) -> None:
 
 def ours(raw: Path, stays: pd.DataFrame, work: Path) -> int:
     """Our event pass with one worker; returns the number of records."""
-    channels, rules = load_channels(), Rules()
-    spill_events(raw, stays, channels, rules, work, 8, 1)
+    spill_events(raw, stays, CHANNELS, RULES, work, 8, 1)
     size = sum(spill_path(work, b).stat().st_size for b in range(8))
-    return size // Encoder(channels, rules).dtype().itemsize
+    return size // Encoder(CHANNELS, RULES).dtype().itemsize
 
 
 def gunzip(raw: Path, stays: pd.DataFrame, work: Path) -> int:
@@ -107,8 +111,8 @@ def gunzip(raw: Path, stays: pd.DataFrame, work: Path) -> int:
 
 def in_pandas(raw: Path, stays: pd.DataFrame, work: Path) -> int:
     """The same job in chunks of pandas; returns the number of records."""
-    channels, records = load_channels(), 0
-    names = {item: channels.names[entry.channel] for item, entry in channels.items.items()}
+    records = 0
+    names = {item: CHANNELS.names[entry.channel] for item, entry in CHANNELS.items.items()}
     columns = ["subject_id", "hadm_id", "stay_id", "charttime", "itemid", "value", "valueuom"]
     kept = stays[["subject_id", "hadm_id", "stay_id"]]
     texts = {"value": str, "valueuom": str, "charttime": str}
@@ -147,7 +151,7 @@ def main() -> None:
         work.mkdir()
         write_tables(raw, options.rows, options.used)
         packed = (raw / "icu/chartevents.csv.gz").stat().st_size
-        stays, _ = select_cohort(read_admissions(raw, True, {}), Rules())
+        stays, _ = select_cohort(read_admissions(raw, True, {}), RULES)
         for _ in range(options.rounds):
             for name, read in readers.items():
                 begin = time.process_time()

@@ -195,7 +195,9 @@ def test_the_manifest_counts_what_was_rejected(prepared: Path) -> None:
     assert json.dumps(manifest).count("3000000") == 0
 
 
-@pytest.mark.parametrize("argument", ["--tasks=mortality", "--tasks=", "--fio2_rule=wrong", "--compat=old"])
+@pytest.mark.parametrize(
+    "argument", ["--tasks=mortality", "--tasks=", "--fio2_rule=wrong", "--compat=old"]
+)
 def test_a_wrong_option_is_a_usage_error(raw: Path, tmp_path: Path, argument: str) -> None:
     with pytest.raises(UsageError):
         run(raw, tmp_path / "out", argument)
