@@ -13,6 +13,17 @@ class UsageError(UserError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the closest known name, or ``""`` when none is close."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    """Return ``"; did you mean 'x'?"`` for the closest known name, or ``""`` when none is close.
+
+    Initials count as close: "lr" means "learning_rate".
+    """
+    names = list(known)
+    last = name.rpartition(".")[2]
+    close = [known_name for known_name in names if len(last) > 1 and initials(known_name) == last]
+    close = close or difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def initials(name: str) -> str:
+    """Return "lr" for "optimizer.learning_rate"."""
+    return "".join(word[:1] for word in name.rpartition(".")[2].split("_"))

@@ -96,6 +96,17 @@ def start_from(
     return traverse_util.unflatten_dict(flat)
 
 
+def fitting(shapes: Mapping[str, Any], source: Source) -> dict[str, Any]:
+    """Return the weights of `source` for a model whose variables have these shapes.
+
+    Raises:
+        UserError: the model has other variables than the weights; they are listed.
+    """
+    given = traverse_util.flatten_dict(read_variables(source))
+    flat = take_part(traverse_util.flatten_dict(dict(shapes)), given, "", "", str(source.folder))
+    return traverse_util.unflatten_dict(flat)
+
+
 def take_part(flat: Flat, given: Flat, part: str, source_part: str, what: str) -> Flat:
     """Replace everything under `part` in every collection by what `given` has at `source_part`."""
     prefix = tuple(part.split("/")) if part else ()

@@ -77,14 +77,15 @@ def _check_field(name: str, fields: dict[str, Any], config: ConfigDict) -> None:
 
 
 def nearest_field(name: str, fields: Iterable[str]) -> str:
-    """Return ``"; did you mean --config.x?"``, preferring fields with the same last name."""
+    """Return ``"; did you mean --config.x?"``: the same name elsewhere, a sibling, or any field."""
     fields = list(fields)
-    last = name.rsplit(".", 1)[-1]
-    namesakes = [field for field in fields if field.rsplit(".", 1)[-1] == last]
+    group, _, last = name.rpartition(".")
+    namesakes = [field for field in fields if field.rpartition(".")[2] == last]
+    siblings = [field for field in fields if field.rpartition(".")[0] == group]
     if namesakes:
         hint = nearest(name, namesakes) or f"; did you mean {namesakes[0]!r}?"
     else:
-        hint = nearest(name, fields)
+        hint = nearest(name, siblings) or nearest(name, fields)
     return hint.replace("'", "--config.", 1).replace("'", "") or "; --help lists the fields"
 
 

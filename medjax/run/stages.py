@@ -159,21 +159,26 @@ class Stage:
             source = init_from.find_source(text, self.workdir, self.config.stages, self.name)
         artefacts = init_from.read_artefacts(source)
         system = self.module.build(self.config, self.name, self.data, artefacts)
-        return system, init_from.read_variables(source)
+        shapes = jax.eval_shape(system.init, self.key, self.example_batch(system))
+        return system, init_from.fitting(shapes, source)
 
     def initial_variables(self, system: System) -> Variables:
         """Return fresh variables, with what `init_from` names put in."""
-        split = "train" if "train" in system.splits else system.splits[0]
-        plans = system.plan(split, 0 if split == "train" else EVALUATION)
-        if not plans:
-            raise UserError(
-                f"stage {self.name}: the {split} split holds fewer examples than one batch; lower "
-                f"{self.name}.train.global_batch_size"
-            )
-        batch = system.collate(split, 0, plans[0], slice(0, plans[0].size))
-        variables = jax.jit(system.init)(self.key, dict(batch))
+        variables = jax.jit(system.init)(self.key, self.example_batch(system))
         return init_from.start_from(
             variables, self.options.init_from, self.workdir, self.config.stages, self.name
+        )
+
+    def example_batch(self, system: System) -> dict[str, Any]:
+        """Return the first batch at hand, for its shapes."""
+        for split in system.splits:
+            epoch = 0 if split == "train" else EVALUATION
+            plans = system.plan(split, epoch)
+            if plans:
+                return dict(system.collate(split, epoch, plans[0], slice(0, plans[0].size)))
+        raise UserError(
+            f"stage {self.name}: no split holds a whole batch; lower "
+            f"{self.name}.train.global_batch_size, or prepare more data"
         )
 
     def predictor(self, system: System) -> Predictor:
