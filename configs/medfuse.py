@@ -76,6 +76,8 @@ def stage(fusion: str, labels: str, pairs: str) -> ConfigDict:
     s.model.dim = 256  # LSTM width
     s.model.layers = 2
     s.model.dropout = 0.3
+    s.model.batch_statistics = "global"  # or "per_group": `groups` equal parts of the batch
+    s.model.groups = 1
     s.model.absent_images = "masked"  # "zeros": stand in BatchNorm statistics as zero images
     s.data = ConfigDict()
     s.data.labels = labels  # "task", or "radiology": the 14 labels of the film
@@ -258,6 +260,7 @@ CHOICES = {
     "fusion": ("lstm", "uni_ehr", "uni_cxr", "uni_ehr_lstm", "early", "joint"),
     "labels": ("task", "radiology"),
     "pairs": ("paired_ehr_cxr", "paired_ehr", "partial_ehr", "partial_ehr_cxr", "radiology"),
+    "batch_statistics": ("global", "per_group"),
     "absent_images": ("masked", "zeros"),
     "unpaired_sampling": ("each_once", "random_with_replacement"),
     "epoch_order": ("train_then_validate", "validate_then_train"),

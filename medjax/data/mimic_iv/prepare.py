@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tasks", default=",".join(TASKS), help="tasks, separated by commas")
     parser.add_argument(
         "--compat",
-        choices=("none", "published"),
-        default="none",
+        choices=("default", "published"),
+        default="default",
         help="what is right, or the published behaviour in every rule below",
     )
     parser.add_argument(

@@ -51,6 +51,7 @@ def make_model(stage: ConfigDict, classes: int, precision: str) -> MedFuse:
         vision_num_classes=classes,
         labels="radiology" if stage.data.labels == "radiology" else "pheno",
         absent_images=options.absent_images,
+        groups=options.groups if options.batch_statistics == "per_group" else 1,
         dtype=jnp.dtype(precision),
     )
 
@@ -138,8 +139,7 @@ def check_data(name: str, stage: ConfigDict, data: Data, config: ConfigDict) -> 
         if not data.films:
             raise UserError(
                 f"stage {name} trains on films alone: give --config.data.xray_dir=FOLDER, or leave "
-                f"it out with --config.stages="
-                + ",".join(s for s in config.stages if s != name)
+                f"it out with --config.stages=" + ",".join(s for s in config.stages if s != name)
             )
         return
     if not data.stays:
@@ -170,5 +170,3 @@ def identify(
         "subject_id": stays.subject_id[positions],
         "has_image": stays.film[positions] != NO_FILM,
     }
-
-
