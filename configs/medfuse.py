@@ -135,7 +135,7 @@ def smoke(config: ConfigDict) -> None:
 def demo(config: ConfigDict) -> None:
     """Invented patients, a small image network: minutes on two cores (the default)."""
     config.size = "demo"
-    small(config, patients=1200, epochs=12, batch=32)
+    small(config, patients=1200, epochs=10, batch=32)
 
 
 def small(config: ConfigDict, patients: int, epochs: int, batch: int) -> None:
@@ -155,6 +155,7 @@ def small(config: ConfigDict, patients: int, epochs: int, batch: int) -> None:
         s.train.patience = 0
         s.optimizer.learning_rate = 1e-3
         s.optimizer.b2 = 0.999
+    config.fusion.optimizer.learning_rate = 3e-4
 
 
 def published(config: ConfigDict) -> None:
