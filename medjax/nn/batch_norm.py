@@ -69,7 +69,7 @@ class _Normalised(NamedTuple):
     mean: jax.Array
     var: jax.Array
     """Biased."""
-    count: jax.Array
+    size: jax.Array
     """Number of valid values of a channel."""
 
 
@@ -80,7 +80,7 @@ def _normalise(
     """Normalise x [groups, rows, ..., channels] by each group's valid [groups, rows] rows.
 
     The gradient is the closed form (two sums over the batch): automatic differentiation goes back
-    through both passes of the variance, takes longer and compiles to twice as many kernels.
+    through both passes of the variance and takes twice as long.
     """
     x = x.astype(jnp.float32)
     mean, var, count = _moments(x, valid)
@@ -88,12 +88,14 @@ def _normalise(
     return _Normalised((x - _spread(mean, x)) * _spread(factor, x) + bias, mean, var, count)
 
 
-def _normalise_forward(x, valid, scale, bias, epsilon):
+def _normalise_forward(
+    x: jax.Array, valid: jax.Array | None, scale: jax.Array, bias: jax.Array, epsilon: float
+) -> tuple[_Normalised, tuple]:
     out = _normalise(x, valid, scale, bias, epsilon)
-    return out, (x, valid, scale, out.mean, out.var, out.count)
+    return out, (x, valid, scale, out.mean, out.var, out.size)
 
 
-def _normalise_backward(epsilon, residuals, cotangents):
+def _normalise_backward(epsilon: float, residuals: tuple, cotangents: _Normalised) -> tuple:
     x, valid, scale, mean, var, count = residuals
     dy = cotangents.y
     axes = tuple(range(1, x.ndim - 1))

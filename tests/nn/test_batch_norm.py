@@ -94,3 +94,30 @@ def test_bf16_keeps_float32_statistics() -> None:
     leaves = jax.tree.leaves((variables, moved))
     assert all(leaf.dtype == jnp.float32 for leaf in leaves)
     np.testing.assert_allclose(moved["batch_stats"]["mean"], 0.1 * x.mean(0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_closed_gradient_is_that_of_automatic_differentiation(masked: bool) -> None:
+    x = RNG.normal(2, 3, (6, 5, 2)).astype(np.float32)
+    mask = np.array([True, True, False, True, False, True]) if masked else None
+    keep = np.ones(6, bool) if mask is None else mask
+    scale, bias, cotangent = (RNG.normal(size=s).astype(np.float32) for s in (2, 2, x.shape))
+    norm = BatchNorm(groups=2)
+    stats = norm.init(jax.random.key(0), x, train=False)["batch_stats"]
+
+    def ours(x, scale, bias):
+        variables = {"params": {"scale": scale, "bias": bias}, "batch_stats": stats}
+        return norm.apply(variables, x, mask, train=True, mutable=["batch_stats"])[0]
+
+    def plain(x, scale, bias):
+        parts = []
+        for part, valid in zip(x.reshape(2, 3, 5, 2), keep.reshape(2, 3)):
+            rows = part[valid].reshape(-1, 2)
+            parts.append((part - rows.mean(0)) * jax.lax.rsqrt(rows.var(0) + 1e-5) * scale + bias)
+        return jnp.concatenate(parts)
+
+    y, back = jax.vjp(ours, x, scale, bias)
+    expected, expected_back = jax.vjp(plain, x, scale, bias)
+    np.testing.assert_allclose(y, expected, atol=1e-5)
+    for a, b in zip(back(cotangent), expected_back(cotangent)):
+        np.testing.assert_allclose(a, b, atol=1e-4)
