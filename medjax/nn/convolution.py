@@ -3,9 +3,10 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax.typing import Initializer
 
-SMALL_MAP = 16
+SMALL_MAP = 4
 """Output positions up to which a convolution runs as one matrix product over its patches."""
 
 
@@ -27,12 +28,9 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
             x, kernel, (stride, stride), sides, dimension_numbers=axes
         )
     padded = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    patches = [
-        padded[:, row : row + stride * height : stride, column : column + stride * width : stride]
-        for row in range(size)
-        for column in range(size)
-    ]
-    return jnp.concatenate(patches, axis=-1) @ kernel.reshape(-1, kernel.shape[-1])
+    rows, columns = (stride * np.arange(n)[:, None] + np.arange(size) for n in (height, width))
+    patches = padded[:, rows[:, None, :, None], columns[None, :, None, :]]
+    return patches.reshape(*patches.shape[:3], -1) @ kernel.reshape(-1, kernel.shape[-1])
 
 
 class Convolution(nn.Module):
