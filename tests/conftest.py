@@ -1,6 +1,8 @@
 """Shared by all tests: one compile cache for the session, and one smoke run of each system."""
 
+import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,11 +18,22 @@ def compile_cache(tmp_path_factory) -> None:
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("compiled")))
 
 
-@pytest.fixture(scope="session", params=CONFIGS, ids=[path.stem for path in CONFIGS])
-def smoke_run(request, tmp_path_factory) -> tuple[Path, Path]:
-    """Return (config file, workdir) of a finished `smoke` run of a shipped config."""
-    from medjax.main import main
+@pytest.fixture(scope="session")
+def finish_smoke(tmp_path_factory) -> Callable[[Path], Path]:
+    """Return a function: config file -> workdir of its finished `smoke` run, made once."""
 
-    workdir = tmp_path_factory.mktemp(request.param.stem)
-    assert main([f"--config={request.param}:smoke", f"--workdir={workdir}"]) == 0
-    return request.param, workdir
+    @functools.cache
+    def finish(config: Path) -> Path:
+        from medjax.main import main
+
+        workdir = tmp_path_factory.mktemp(config.stem)
+        assert main([f"--config={config}:smoke", f"--workdir={workdir}"]) == 0
+        return workdir
+
+    return finish
+
+
+@pytest.fixture(scope="session", params=CONFIGS, ids=[path.stem for path in CONFIGS])
+def smoke_run(request, finish_smoke) -> tuple[Path, Path]:
+    """Return (config file, workdir) of a finished `smoke` run of each shipped config."""
+    return request.param, finish_smoke(request.param)
