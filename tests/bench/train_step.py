@@ -1,6 +1,7 @@
 """MedFuse's train step beside the same networks in PyTorch, the two alternated in one process.
 
-    python -m tests.bench.train_step [--size=published|demo] [--threads=2] [--rounds=5] [--compile]
+    python -m tests.bench.train_step [--size=published|demo] [--stage=fusion] [--threads=2]
+        [--rounds=5] [--compile]
 
 Ours is the run layer's own step (loss, gradients, Adam, the guard against NaN), jitted, its state
 donated; PyTorch runs eagerly, with --compile through torch.compile. Both get the same weights,
@@ -215,6 +216,7 @@ def main() -> None:
     parser.add_argument("--size", choices=sorted(ROWS), default="demo")
     parser.add_argument("--threads", type=int, default=len(processors))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--stage", choices=("ehr", "fusion"), help="this stage's rows only")
     parser.add_argument("--compile", action="store_true", help="PyTorch through torch.compile")
     options = parser.parse_args()
 
@@ -223,7 +225,8 @@ def main() -> None:
     prepare(options.threads)
     # No set is opened: the recipe only wants to be told of a folder.
     config = load_config("configs/medfuse.py", (options.size,), {"data.dir": "."})
-    results = [time_row(config, row, options.rounds, options.compile) for row in ROWS[options.size]]
+    rows = [row for row in ROWS[options.size] if options.stage in (None, row.stage)]
+    results = [time_row(config, row, options.rounds, options.compile) for row in rows]
     other = "torch.compile" if options.compile else "PyTorch eager"
     print(f"{options.size}, {options.threads} threads, {options.rounds} rounds")
     print_table(results, other)
