@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -14,10 +14,21 @@ from medjax.data import pipeline
 from medjax.files import write_atomic
 from medjax.metrics.metric import Metric
 from medjax.run import sharding
-from medjax.run.system import Outputs, System, Variables
+from medjax.run.system import Batch, BatchPlan, Outputs, System, Variables
 
 EVALUATION = -1
 """The epoch under which `plan` gives the fixed order of an evaluation."""
+
+
+def collate_rows(
+    collate: Callable[[str, int, BatchPlan, slice], Batch],
+    split: str,
+    epoch: int,
+    share: sharding.RowShare,
+    plan: BatchPlan,
+) -> Batch:
+    """Make this process's rows of a planned batch (a function that can go to a worker process)."""
+    return collate(split, epoch, plan, share.rows(plan.size))
 
 
 class Predictor:
@@ -30,10 +41,11 @@ class Predictor:
         key: jax.Array,
         *,
         threads: int = 2,
+        workers: int = 0,
         say: Callable[[str], None] = print,
     ) -> None:
         self._system, self._mesh, self._key = system, mesh, key
-        self._threads, self._say = threads, say
+        self._threads, self._workers, self._say = threads, workers, say
         self._predict = jax.jit(system.predict)
         self._shapes: set[tuple] = set()
 
@@ -42,13 +54,10 @@ class Predictor:
         plans = self._system.plan(split, EVALUATION)
         if not plans:
             return np.zeros(0, np.int64), {}
-
-        def collate(plan: Any) -> Mapping[str, np.ndarray]:
-            rows = sharding.local_rows(plan.size, self._mesh)
-            return self._system.collate(split, EVALUATION, plan, rows)
-
+        share = sharding.row_share(self._mesh)
+        collate = partial(collate_rows, self._system.collate, split, EVALUATION, share)
         parts: dict[str, list[np.ndarray]] = {}
-        batches = pipeline.iterate(plans, collate, threads=self._threads)
+        batches = pipeline.iterate(plans, collate, threads=self._threads, workers=self._workers)
         for number, local in enumerate(batches):
             batch = sharding.put_batch(local, self._mesh)
             outputs = self._run(variables, batch, jax.random.fold_in(self._key, number))

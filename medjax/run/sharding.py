@@ -5,7 +5,7 @@ communication; losses see the global batch.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -49,15 +49,22 @@ def state_shardings(state: Any, mesh: Mesh, parameters: str) -> Any:
     return jax.tree.map(sharding, state)
 
 
-def padded_rows(rows: int, mesh: Mesh) -> int:
-    """Round a batch size up to a multiple of the number of devices."""
-    return -(-rows // mesh.size) * mesh.size
+class RowShare(NamedTuple):
+    """Which rows of every padded global batch this process makes; plain numbers, for workers."""
+
+    devices: int
+    process: int
+    processes: int
+
+    def rows(self, size: int) -> slice:
+        """Return this process's rows of a batch of `size`, padded to a multiple of the devices."""
+        share = -(-size // self.devices) * self.devices // self.processes
+        return slice(self.process * share, (self.process + 1) * share)
 
 
-def local_rows(rows: int, mesh: Mesh) -> slice:
-    """Return the rows of a padded global batch that this process provides."""
-    share = padded_rows(rows, mesh) // jax.process_count()
-    return slice(jax.process_index() * share, (jax.process_index() + 1) * share)
+def row_share(mesh: Mesh) -> RowShare:
+    """Return the share of this process."""
+    return RowShare(mesh.size, jax.process_index(), jax.process_count())
 
 
 def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:

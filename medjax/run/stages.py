@@ -184,7 +184,10 @@ class Stage:
     def predictor(self, system: System) -> Predictor:
         """Return the predictor of this stage."""
         key = jax.random.fold_in(self.key, 1)
-        return Predictor(system, self.mesh, key, threads=self.config.loader.threads, say=say)
+        loader = self.config.loader
+        return Predictor(
+            system, self.mesh, key, threads=loader.threads, workers=loader.workers, say=say
+        )
 
     def train(self, system: System, predictor: Predictor, variables: Variables) -> Timing:
         """Train the stage to its end, from its newest checkpoint if there is one."""

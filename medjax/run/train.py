@@ -8,6 +8,7 @@ not been.
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import jax
@@ -19,14 +20,14 @@ from medjax.data import pipeline
 from medjax.errors import UserError
 from medjax.run import sharding
 from medjax.run.checkpoint import Checkpoints
-from medjax.run.evaluate import Predictor, score
+from medjax.run.evaluate import Predictor, collate_rows, score
 from medjax.run.optim import Plateau
 from medjax.run.position import ORDERS, TRAIN, Position, position_from_json
 from medjax.run.report.metrics_log import MetricsLog
 from medjax.run.report.progress import Progress
 from medjax.run.signals import Interrupted, Signals
 from medjax.run.step import TrainState, make_train_step
-from medjax.run.system import BatchPlan, System
+from medjax.run.system import System
 
 
 @dataclass
@@ -72,11 +73,6 @@ class Training:
     say: Callable[[str], None]
     timing: Timing = field(default_factory=Timing)
     compiled: dict[tuple, Any] = field(default_factory=dict)
-
-    def collate(self, epoch: int, plan: BatchPlan) -> Mapping[str, Any]:
-        """Return this process's rows of a training batch."""
-        rows = sharding.local_rows(plan.size, self.mesh)
-        return self.system.collate("train", epoch, plan, rows)
 
 
 def train(training: Training, state: TrainState) -> TrainState:
@@ -151,9 +147,10 @@ def train_epoch(
             f"stage {training.stage}: the train split holds fewer examples than one batch; "
             f"lower {training.stage}.train.global_batch_size"
         )
+    share = sharding.row_share(training.mesh)
     batches = pipeline.iterate(
         plans,
-        lambda plan: training.collate(position.epoch, plan),
+        partial(collate_rows, training.system.collate, "train", position.epoch, share),
         start=position.batch,
         threads=training.threads,
         workers=training.workers,

@@ -71,6 +71,17 @@ def test_every_published_image_network_trains_a_step(prepared, tmp_path, size):
     assert main(argv) == 0
 
 
+@pytest.mark.slow
+def test_worker_processes_change_nothing(prepared, tmp_path):
+    argv = [f"--config={CONFIG}:smoke", f"--config.data.dir={prepared / 'mimic_iv'}"]
+    argv += [f"--config.data.xray_dir={prepared / 'mimic_cxr'}"]
+    for workers in (0, 1):
+        options = [f"--workdir={tmp_path / str(workers)}", f"--config.loader.workers={workers}"]
+        assert main([*argv, *options]) == 0
+    one, other = ((tmp_path / str(w) / "results.json").read_bytes() for w in (0, 1))
+    assert one == other
+
+
 def start(workdir: Path, prepared: Path) -> subprocess.Popen:
     """Start a smoke run in a process of its own, saving at every second step."""
     argv = [f"--config={CONFIG}:smoke", f"--workdir={workdir}"]
