@@ -143,13 +143,11 @@ def make_step(
     batch: Mapping[str, np.ndarray],
     learning_rate: float,
     betas: tuple[float, float],
-    compiled: bool,
 ) -> Callable[[], float]:
     """Return a function that makes one train step on the batch and gives its loss."""
     model.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
     model.train()
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, betas=betas)
-    forward = torch.compile(model) if compiled else model
     names = ("series", "length", "image", "has_image")
     inputs = [torch.tensor(batch[name]) for name in names]
     inputs[1] = inputs[1].long()
@@ -157,7 +155,7 @@ def make_step(
 
     def step() -> float:
         optimizer.zero_grad()
-        loss = nn.functional.binary_cross_entropy_with_logits(forward(*inputs), labels)
+        loss = nn.functional.binary_cross_entropy_with_logits(model(*inputs), labels)
         loss.backward()
         optimizer.step()
         return loss.item()
