@@ -56,11 +56,16 @@ class Predictor:
             return np.zeros(0, np.int64), {}
         share = sharding.row_share(self._mesh)
         collate = partial(collate_rows, self._system.collate, split, EVALUATION, share)
+        everywhere = sharding.replicated(self._mesh)
+        variables = jax.tree.map(
+            lambda x: sharding.place(x, everywhere) if isinstance(x, np.ndarray) else x, variables
+        )
         parts: dict[str, list[np.ndarray]] = {}
         batches = pipeline.iterate(plans, collate, threads=self._threads, workers=self._workers)
         for number, local in enumerate(batches):
             batch = sharding.put_batch(local, self._mesh)
-            outputs = self._run(variables, batch, jax.random.fold_in(self._key, number))
+            key = sharding.place(jax.random.fold_in(self._key, number), everywhere)
+            outputs = self._run(variables, batch, key)
             valid = sharding.fetch(batch["mask"])
             for name, array in outputs.items():
                 parts.setdefault(name, []).append(sharding.fetch(array)[valid])

@@ -49,6 +49,28 @@ def state_shardings(state: Any, mesh: Mesh, parameters: str) -> Any:
     return jax.tree.map(sharding, state)
 
 
+def place(tree: Any, shardings: Any) -> Any:
+    """Put equal values of every process onto the devices of all of them.
+
+    shardings: one for all leaves, or a tree of them.
+    """
+    if jax.process_count() == 1:
+        return jax.device_put(tree, shardings)
+
+    def put(leaf: Any, sharding: NamedSharding) -> jax.Array:
+        if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            data = put(jax.random.key_data(leaf), sharding)
+            return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+        if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+            return leaf if leaf.sharding == sharding else jax.device_put(leaf, sharding)
+        value = np.asarray(leaf)
+        return jax.make_array_from_callback(value.shape, sharding, lambda index: value[index])
+
+    if isinstance(shardings, NamedSharding):
+        return jax.tree.map(lambda leaf: put(leaf, shardings), tree)
+    return jax.tree.map(put, tree, shardings)
+
+
 class RowShare(NamedTuple):
     """Which rows of every padded global batch this process makes; plain numbers, for workers."""
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
@@ -79,7 +79,7 @@ def train(training: Training, state: TrainState) -> TrainState:
     """Train from `state`, or from the newest good checkpoint, to the end; save best and last."""
     options = training.options
     phases = ORDERS[options.epoch_order]
-    state = jax.device_put(
+    state = sharding.place(
         state, sharding.state_shardings(state, training.mesh, training.parameters)
     )
     state, position = resume(training, state)
@@ -270,6 +270,6 @@ def validate(
         )
         position = position._replace(plateau=plateau)
         state = state.replace(
-            scale=jax.device_put(jnp.float32(plateau.scale), sharding.replicated(training.mesh))
+            scale=sharding.place(np.float32(plateau.scale), sharding.replicated(training.mesh))
         )
     return state, position, best

@@ -1,6 +1,7 @@
 """Run the toy system in a process of its own: ``python -m tests.run.run_toy WORKDIR [name=value]``.
 
-Options: any field of the stage's `train` section, `poison`, and `slow` (seconds a batch).
+Options: any field of the stage's `train` section, `poison`, `seed`, `parameters` (how they lie on
+the devices), `slow` (seconds a batch), and `join`: (address, processes, process) of a larger run.
 """
 
 import ast
@@ -8,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
+
+import jax
 
 from medjax.errors import UserError
 from medjax.run import stages
@@ -25,6 +28,10 @@ def main(workdir: str, *options: str) -> int:
             slow = value
         elif name in ("poison", "seed"):
             config[name] = value
+        elif name == "parameters":
+            config.sharding.parameters = value
+        elif name == "join":
+            jax.distributed.initialize(*value)
         else:
             config.only.train[name] = value
 
