@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from medjax.data.prepared import open_set
 from medjax.data.xray.index import read_index
 from medjax.main import main
+from medjax.run.init_from import Source, read_variables
 
 CONFIG = Path(__file__).parents[3] / "configs" / "medfuse.py"
 
@@ -69,6 +71,17 @@ def test_every_published_image_network_trains_a_step(prepared, tmp_path, size):
     argv += [f"--config.fusion.model.backbone={size}", "--config.fusion.model.width=64"]
     argv += ["--config.fusion.train.global_batch_size=48"]
     assert main(argv) == 0
+
+
+@pytest.mark.slow
+def test_bfloat16_is_a_policy_of_the_computation_alone(prepared, tmp_path):
+    argv = [f"--config={CONFIG}:smoke", f"--config.data.dir={prepared / 'mimic_iv'}"]
+    argv += [f"--config.data.xray_dir={prepared / 'mimic_cxr'}", "--config.precision=bfloat16"]
+    assert main([*argv, f"--workdir={tmp_path}"]) == 0
+    weights = read_variables(Source(tmp_path / "fusion", "best"))
+    assert {leaf.dtype for leaf in jax.tree.leaves(weights)} == {np.dtype(np.float32)}
+    predictions = pd.read_parquet(tmp_path / "fusion" / "predictions-test.parquet")
+    assert np.isfinite(predictions.filter(like="probability/")).all().all()
 
 
 @pytest.mark.slow
