@@ -261,12 +261,17 @@ CHOICES = {
     "fusion": ("lstm", "uni_ehr", "uni_cxr", "uni_ehr_lstm", "early", "joint"),
     "labels": ("task", "radiology"),
     "pairs": ("paired_ehr_cxr", "paired_ehr", "partial_ehr", "partial_ehr_cxr", "radiology"),
+    "backbone": ("resnet6", "resnet10", "resnet18", "resnet34", "resnet50", "densenet121"),
     "batch_statistics": ("global", "per_group"),
     "absent_images": ("masked", "zeros"),
     "unpaired_sampling": ("each_once", "random_with_replacement"),
     "epoch_order": ("train_then_validate", "validate_then_train"),
     "frozen_encoder_mode": ("eval", "train"),
     "on_not_finite": ("stop", "skip"),
+    "optimizer.name": ("adam", "adamw", "sgd"),
+    "optimizer.schedule": ("constant", "warmup_cosine"),
+    "monitor_mode": ("max", "min"),
+    "matmul_precision": ("default", "high", "highest"),
     "precision": ("float32", "bfloat16"),
     "bootstrap_when": ("final", "always"),
     "bootstrap_one_class": ("redraw", "fail"),
@@ -290,7 +295,12 @@ PUBLISHED_STAGE = {
 
 
 def finish(config: ConfigDict, named: frozenset[str]) -> None:
-    """Apply the published column where it is chosen; refuse a published size without data."""
+    """Apply the published column where it is chosen; refuse what cannot be run."""
+    if config.data.image.crop > config.data.image.resize:
+        raise UsageError(
+            f"config.data.image.crop is {config.data.image.crop}: it must not be above resize, "
+            f"which is {config.data.image.resize}"
+        )
     stages_need = {name: config[name].data.pairs != "radiology" for name in config.stages}
     if config.size == "published" and config.data.dir is None and any(stages_need.values()):
         raise UsageError(

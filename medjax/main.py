@@ -8,8 +8,8 @@ import errno
 import importlib
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -21,6 +21,7 @@ from medjax.errors import UsageError, UserError, nearest
 from medjax.prepare import find_sources
 from medjax.run import usage, words, workdir
 from medjax.run.arguments import Arguments, parse_arguments
+from medjax.run.check import check_values
 from medjax.run.signals import Interrupted, stop_on_signals
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
@@ -73,6 +74,7 @@ def command(arguments: Arguments, bare: bool = False) -> None:
         print(usage.config_help(recipe, loaded))
         return
     _check_system(loaded.config, recipe.path)
+    check_values(loaded.config)
     if arguments.workdir is None:
         folder = workdir.default_workdir(recipe.path, loaded.words, loaded.changed, arguments.mode)
     else:
@@ -94,8 +96,6 @@ def _check_system(config: ConfigDict, path: Path) -> None:
 def run(config: ConfigDict, folder: Path, mode: str) -> None:
     """Run the stages of `config` in `folder`, or print again what a finished run gave."""
     jax = _import_jax(folder)
-    if config.get("fast_compilation", False):
-        jax.config.update("jax_disable_most_optimizations", True)
     from medjax.run import stages
 
     results = workdir.finished_results(folder, config) if mode == "train" else None
@@ -120,7 +120,12 @@ def _import_jax(folder: Path) -> ModuleType:
     cache = folder.absolute() / ".cache"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("MPLCONFIGDIR", str(cache / "matplotlib"))
+    import logging as standard_logging
+
     from absl import flags, logging
+
+    # Warnings, such as a damaged checkpoint, in the form of every other sentence.
+    standard_logging.basicConfig(format="medjax: %(message)s", level=standard_logging.WARNING)
 
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # Grain's worker processes ask for it.
@@ -130,6 +135,17 @@ def _import_jax(folder: Path) -> ModuleType:
         jax.config.update("jax_compilation_cache_dir", str(cache / "jax"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     return jax
+
+
+@contextmanager
+def _compilation(jax: ModuleType, fast: bool) -> Iterator[None]:
+    """Within the block compile quickly rather than well, if `fast`."""
+    before = jax.config.jax_disable_most_optimizations
+    jax.config.update("jax_disable_most_optimizations", fast or before)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", before)
 
 
 def _join_processes(jax: ModuleType) -> None:

@@ -73,7 +73,7 @@ def _run_stages(config: ConfigDict, workdir: Path, mode: str, module: ModuleType
     results: Results = {}
     keep = mode == "train"
     timing: dict[str, Any] = read_json(workdir / "timing.json") if mode == "train" else {}
-    for stage in config.stages:
+    for stage in config.stages if mode == "train" else stages_with_weights(config, workdir):
         finished = workdir / stage / "results.json"
         if mode == "train" and finished.is_file():
             results[stage] = read_json(finished)
@@ -99,6 +99,26 @@ def _run_stages(config: ConfigDict, workdir: Path, mode: str, module: ModuleType
     return results
 
 
+def stages_with_weights(config: ConfigDict, workdir: Path) -> list[str]:
+    """Return the stages that can be evaluated; the others are named and left out."""
+    known = [
+        stage
+        for stage in config.stages
+        if Checkpoints(workdir / stage / "checkpoints").steps()
+        or isinstance(config[stage].init_from, str)
+    ]
+    if not known:
+        last = config.stages[-1]
+        raise UserError(
+            f"{workdir} holds no checkpoint: train first, or name trained weights with "
+            f"--config.{last}.init_from=RUN_FOLDER"
+        )
+    for stage in config.stages:
+        if stage not in known:
+            say(f"stage {stage} has no weights and is left out")
+    return known
+
+
 class Stage:
     """One stage of a run: what it is built from, and what is done with it."""
 
@@ -121,6 +141,7 @@ class Stage:
     def train_and_evaluate(self) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
         """Train (unless the stage has nothing to train), then score with the best weights."""
         system = self.module.build(self.config, self.name, self.data, None)
+        self.final_splits(system)
         if jax.process_index() == 0:
             write_json(self.folder / "artefacts.json", system.artefacts)
         variables = self.initial_variables(system)
@@ -151,11 +172,6 @@ class Stage:
         source = init_from.Source(self.folder, "best")
         if not self.checkpoints.steps():
             text = self.options.init_from
-            if not text or not isinstance(text, str):
-                raise UserError(
-                    f"{self.folder} holds no checkpoint: train first, or name trained weights with "
-                    f"--config.{self.name}.init_from=RUN_FOLDER"
-                )
             source = init_from.find_source(text, self.workdir, self.config.stages, self.name)
         artefacts = init_from.read_artefacts(source)
         system = self.module.build(self.config, self.name, self.data, artefacts)
@@ -180,6 +196,16 @@ class Stage:
             f"stage {self.name}: no split holds a whole batch; lower "
             f"{self.name}.train.global_batch_size, or prepare more data"
         )
+
+    def final_splits(self, system: System) -> tuple[str, ...]:
+        """Return the splits to score in the end; the data must have them."""
+        for split in self.options.train.final_splits:
+            if split not in system.splits:
+                raise UserError(
+                    f"{self.name}.train.final_splits: the data have no split {split!r}, only "
+                    f"{', '.join(system.splits)}{nearest(split, system.splits)}"
+                )
+        return self.options.train.final_splits
 
     def predictor(self, system: System) -> Predictor:
         """Return the predictor of this stage."""
@@ -220,7 +246,7 @@ class Stage:
         self, system: System, predictor: Predictor, variables: Variables
     ) -> dict[str, dict[str, Any]]:
         """Score the stage's splits, write predictions and plots, return the metrics as JSON."""
-        splits = tuple(s for s in self.options.train.final_splits if s in system.splits)
+        splits = self.final_splits(system)
         metrics, predicted = score(system, predictor, variables, splits, final=True)
         if jax.process_index() == 0:
             self.draw(system, predicted, metrics)

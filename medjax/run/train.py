@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from medjax.data import pipeline
-from medjax.errors import UserError
+from medjax.errors import UserError, nearest
 from medjax.run import sharding
 from medjax.run.checkpoint import Checkpoints
 from medjax.run.evaluate import Predictor, collate_rows, score
@@ -93,6 +93,11 @@ def train(training: Training, state: TrainState) -> TrainState:
             state, position, best = validate(training, state, position)
             position = position.next_phase()
             save(training, state, position, best=best)
+    if position.best is None:
+        training.say(
+            f"  {training.stage}: {options.monitor} was undefined in every evaluation, so nothing "
+            "tells which weights are best: the last ones are used"
+        )
     return state
 
 
@@ -227,7 +232,8 @@ def inspect(
         if options.on_not_finite == "stop":
             raise UserError(
                 f"the loss or a gradient is not finite at step {step} of stage {training.stage} "
-                f"(epoch {position.epoch + 1}, batch {number} of {batches}); lower "
+                f"(epoch {position.epoch + 1}, batch {number} of {batches}, of "
+                f"{options.global_batch_size} rows); lower "
                 f"{training.stage}.optimizer.learning_rate, set "
                 f"{training.stage}.optimizer.clip_norm, or {training.stage}.train.on_not_finite "
                 "to 'skip'"
@@ -252,6 +258,11 @@ def validate(
     metrics, _ = score(training.system, training.predictor, state.variables, (split,), final=False)
     training.timing.evaluation_seconds += time.perf_counter() - start
     values = {name: metric.value for name, metric in metrics[split].items()}
+    if options.monitor not in values and "examples" not in values:
+        raise UserError(
+            f"{training.stage}.train.monitor: {split} has no metric {options.monitor!r}"
+            + nearest(options.monitor, values)
+        )
     training.log.write(int(state.step), split, values)
     monitored = values.get(options.monitor)
     position, best = position.after_evaluation(monitored, options.monitor_mode)

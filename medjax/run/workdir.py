@@ -78,10 +78,26 @@ def check_workdir(
     differing = differences(from_json(stored), config)
     if allow_optimizer_changes:
         differing = [d for d in differing if not _is_open_optimizer(d.name, folder)]
-    if differing:
+    if differing and not (mode == "train" and _nothing_trained(folder)):
         raise UsageError(
             f"{folder} holds a run of another config: {_listing(differing)}; name another --workdir"
+            + _optimizer_hint(differing, folder, allow_optimizer_changes)
         )
+
+
+def _nothing_trained(folder: Path) -> bool:
+    """Tell whether no stage has saved anything yet: a run that failed early binds nobody."""
+    return not any(folder.glob("*/checkpoints/[0-9]*")) and not (folder / RESULTS).exists()
+
+
+def _optimizer_hint(differing: list[Difference], folder: Path, allowed: bool) -> str:
+    """Say when --allow_optimizer_changes would help, or why it does not."""
+    if not all("optimizer" in d.name.split(".") for d in differing):
+        return ""
+    if allowed:
+        return " (a stage with results cannot change its optimizer)"
+    open_ones = all(_is_open_optimizer(d.name, folder) for d in differing)
+    return ", or add --allow_optimizer_changes" if open_ones else ""
 
 
 def _listing(differing: list[Difference]) -> str:

@@ -54,7 +54,7 @@ def final_state(workdir: Path) -> dict:
 def whole(tmp_path_factory) -> Path:
     """A run that nothing disturbed."""
     workdir = tmp_path_factory.mktemp("whole")
-    assert main(str(workdir)) == 0
+    assert finish(process(workdir))[0] == 0
     return workdir
 
 

@@ -177,3 +177,12 @@ def test_stored_values_are_json_without_code(tmp_path):
     train(tmp_path, config())
     stored = json.loads((tmp_path / "config.json").read_text())
     assert stored["scale"] == [0.5, 1.0] and "mode" not in stored
+
+
+def test_a_folder_where_nothing_was_trained_binds_nobody(tmp_path):
+    with open_workdir(tmp_path, config(seed=1)):
+        pass
+    check_workdir(tmp_path, config(seed=2))
+    (tmp_path / "stage" / "checkpoints" / "7").mkdir(parents=True)
+    with pytest.raises(UsageError, match="seed"):
+        check_workdir(tmp_path, config(seed=2))

@@ -62,6 +62,8 @@ def build(
     """Return the functions of one stage (see `medjax.run.system`)."""
     stage = config[stage_name]
     check_data(stage_name, stage, data, config)
+    if artefacts is None:
+        check_labels(stage_name, stage, data)
     normalizer = artefacts["normalizer"] if artefacts else data.normalizer
     batches = Batches(config, stage, data, normalizer)
     names = tuple(artefacts["labels"]) if artefacts else batches.label_names()
@@ -114,10 +116,11 @@ def title(stage: ConfigDict, config: ConfigDict) -> str:
     targets = {"in_hospital_mortality": "in-hospital mortality", "phenotyping": "phenotypes"}
     target = targets[config.data.task]
     if stage.data.labels == "radiology":
-        target = "findings on the film"
+        target = "radiology labels"
     sources = {"uni_ehr": "time series", "uni_ehr_lstm": "time series", "uni_cxr": "film"}
-    source = sources.get(stage.model.fusion, f"time series and film ({stage.model.fusion})")
-    return f"{target} from {source}"
+    source = sources.get(stage.model.fusion, "time series and film")
+    invented = config.data.dir is None and config.data.xray_dir is None
+    return f"{target} from {source}" + (", invented patients" if invented else "")
 
 
 def make_update(config: ConfigDict, stage: ConfigDict, batches: Batches, model: MedFuse) -> Update:
@@ -147,13 +150,31 @@ def check_data(name: str, stage: ConfigDict, data: Data, config: ConfigDict) -> 
             f"stage {name} reads ICU stays: give --config.data.dir=FOLDER (made by `python -m "
             "medjax.prepare mimic_iv`)"
         )
-    paired = stage.data.pairs.startswith("paired")
+    wants_films = stage.data.pairs in ("paired_ehr", "paired_ehr_cxr", "partial_ehr_cxr")
     linked = any((stays.film != NO_FILM).any() for stays in data.stays.values())
-    if paired and not linked:
+    if wants_films and data.films and not linked:
+        raise UserError(
+            f"stage {name}: no stay has an image in {config.data.xray_dir}: prepare the films with "
+            "`python -m medjax.prepare mimic_cxr --ehr=PREPARED_MIMIC_IV`, or leave out "
+            "--config.data.xray_dir"
+        )
+    if stage.data.pairs.startswith("paired") and not linked:
         raise UserError(
             f"stage {name} needs stays that have an image ({name}.data.pairs is "
             f"{stage.data.pairs!r}) and none has: give --config.data.xray_dir=FOLDER (made by "
             "`python -m medjax.prepare mimic_cxr --ehr=...`)"
+        )
+
+
+def check_labels(name: str, stage: ConfigDict, data: Data) -> None:
+    """Raise UserError where a stage is to train on data without a train split or labels."""
+    radiology = stage.data.labels == "radiology"
+    known: Mapping[str, Any] = data.films if stage.data.pairs == "radiology" else data.stays
+    labelled = bool(data.film_labels if radiology else data.stay_labels)
+    if "train" not in known or not labelled:
+        raise UserError(
+            f"stage {name} cannot train on data that were prepared with --unlabelled: prepare them "
+            f"with labels, or predict with --mode=predict --config.{name}.init_from=RUN_FOLDER"
         )
 
 

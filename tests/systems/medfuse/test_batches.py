@@ -154,6 +154,12 @@ def test_normalising_leaves_masks_and_one_hots_alone():
         (("smoke", "radiology"), make_data(films=0), "xray_dir"),
         (("smoke", "joint"), make_data(films=0), "needs stays that have an image"),
         (("smoke", "uni_ehr_all"), make_data()._replace(stays={}), "data.dir"),
+        (("smoke",), make_data(films=0)._replace(stay_labels=()), "--unlabelled.*--mode=predict"),
+        (
+            ("smoke", "medfuse_random_init"),
+            make_data(films=0)._replace(films={"train": make_films(3)}),
+            "no stay has an image.*--ehr",
+        ),
     ],
 )
 def test_a_stage_without_its_data_says_what_to_give(words, data, sentence):
