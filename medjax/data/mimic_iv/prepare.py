@@ -109,7 +109,8 @@ def _prepare(
     tally = spill_events(args.raw, stays, channels, rules, work, number, args.workers)
     report.check_error_rate(args.raw, tally, args.max_error_rate)
     buckets = _buckets(cohort, index, number, work, channels, rules, tasks)
-    steps = tqdm(build_all(buckets, args.workers), "series", number, leave=False)
+    built_buckets = build_all(buckets, args.workers)
+    steps = tqdm(built_buckets, "series", number, leave=False, disable=None)
     excluded: dict[str, Counter[str]] = {task: Counter() for task in tasks}
     moments = {task: RunningMoments(len(channels.header())) for task in tasks}
     for built in steps:

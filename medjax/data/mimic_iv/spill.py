@@ -230,7 +230,9 @@ def ordered_map(function: Callable[[A], B], items: Iterable[A], workers: int) ->
 def with_progress(source: Source) -> Iterator[bytes]:
     """Yield the blocks of a table under a progress bar over the bytes of its file."""
     size = source.path.stat().st_size
-    with tqdm(total=size, desc=source.path.name, unit="B", unit_scale=True, leave=False) as bar:
+    name = source.path.name
+    bar = tqdm(total=size, desc=name, unit="B", unit_scale=True, leave=False, disable=None)
+    with bar:
         for block in source.blocks:
             yield block
             bar.update(source.position.bytes - bar.n)

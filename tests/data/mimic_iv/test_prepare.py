@@ -160,6 +160,15 @@ def test_dry_run_writes_nothing(
     assert "rows" in capsys.readouterr().out
 
 
+def test_a_log_holds_the_error_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = hand.write(tmp_path / "raw", hand.tables(6))
+    path = made / "icu/chartevents.csv.gz"
+    path.write_bytes(path.read_bytes()[:-20])
+    assert command.main(["mimic_iv", f"--raw={made}", f"--out={tmp_path / 'out'}"]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("medjax: ") and message.count("\n") == 1 and "\r" not in message
+
+
 def test_a_damaged_table_leaves_no_set(raw: Path, tmp_path: Path) -> None:
     made = hand.write(tmp_path / "raw", hand.tables(6))
     path = made / "icu/chartevents.csv.gz"
