@@ -65,9 +65,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def prepare(args: argparse.Namespace) -> None:
     """Write the sets `xray` and, with --ehr, `icu_links_<task>`; then the manifest."""
     tasks = _tasks(args.tasks)
+    stays = read_stays(args.ehr) if args.ehr else None
     root = args.images or args.raw
     tables = find_tables(args.raw, args.labeller)
-    stays = read_stays(args.ehr) if args.ehr else None
     selection, split_rule = _split(args, tables, _select(args, tables, root), stays)
     films = _films(selection.films, tables)
     encoding, digests = encoding_of(args), read_digests(args.sha256)

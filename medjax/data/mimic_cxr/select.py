@@ -9,7 +9,7 @@ import pandas as pd
 
 from medjax.data.manifest import read_manifest
 from medjax.data.subject_split import HASH_RULE, hash_split
-from medjax.errors import UserError
+from medjax.errors import UsageError, UserError
 
 LISTED_SHARE = 0.95
 """The published list is used when it holds at least this share of the subjects."""
@@ -90,16 +90,21 @@ def read_stays(ehr: Path) -> pd.DataFrame:
     """Read the stays of a prepared MIMIC-IV folder: subject_id, stay_id, intime, outtime, split.
 
     Raises:
-        UserError: not a prepared folder, no stays, or a subject whose stays are in two splits.
+        UsageError: no such folder.
+        UserError: not a prepared MIMIC-IV, no stays, or a subject whose stays are in two splits.
     """
-    read_manifest(ehr)
+    mend = "give the --out of `python -m medjax.prepare mimic_iv`"
+    if not ehr.is_dir():
+        raise UsageError(f"--ehr={ehr}: no such folder; {mend}")
+    source = read_manifest(ehr).get("source")
+    if source != "mimic_iv":
+        raise UserError(f"--ehr={ehr} holds the prepared {source}; {mend}")
     columns = ["subject_id", "stay_id", "intime", "outtime", "split"]
     try:
         stays = pd.read_parquet(ehr / "stays.parquet", columns=columns)
     except (OSError, ValueError, KeyError) as e:
         raise UserError(
-            f"{ehr / 'stays.parquet'}: not the stays of a prepared MIMIC-IV folder; give --ehr the "
-            "--out of `python -m medjax.prepare mimic_iv`"
+            f"{ehr / 'stays.parquet'}: not the stays of a prepared MIMIC-IV folder; as --ehr {mend}"
         ) from e
     if (stays.groupby("subject_id")["split"].nunique() > 1).any():
         raise UserError(f"{ehr / 'stays.parquet'}: a subject has stays in two splits")

@@ -202,6 +202,29 @@ def test_bad_tables_are_named_in_one_line(raw, tmp_path, capsys, damage, words):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("kind", "code", "words"),
+    [
+        ("absent", 2, "no such folder"),
+        ("empty", 1, "no manifest.json"),
+        ("films", 1, "holds the prepared mimic_cxr"),
+        ("no stays", 1, "stays.parquet"),
+    ],
+)
+def test_the_ehr_folder_is_checked_before_the_raw_tables(tmp_path, capsys, kind, code, words):
+    (tmp_path / "raw").mkdir()  # holds no table: an error of its own, were it read first
+    ehr = tmp_path / "ehr"
+    if kind != "absent":
+        ehr.mkdir()
+    if kind in ("films", "no stays"):
+        source = "mimic_cxr" if kind == "films" else "mimic_iv"
+        (ehr / "manifest.json").write_text(json.dumps({"source": source}))
+    assert run(tmp_path / "raw", tmp_path / "out", f"--ehr={ehr}") == code
+    message = capsys.readouterr().err
+    assert words in message and str(ehr) in message and message.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_manifest_is_whole(raw, ehr, tmp_path):
     out = tmp_path / "out"
     assert run(raw, out, f"--ehr={ehr}") == 0
