@@ -11,7 +11,7 @@ import pandas as pd
 from medjax.data.images import resolve_under
 from medjax.data.manifest import describe_run, describe_set, print_manifest, write_manifest
 from medjax.data.subject_split import HASH_RULE, hash_split
-from medjax.data.tables import LABEL_VALUES, SPLIT_NAMES, coded, read_table
+from medjax.data.tables import LABEL_VALUES, SPLIT_NAMES, coded, read_table, refuse_repeats
 from medjax.data.xray.estimate import check_space, describe, estimate
 from medjax.data.xray.film import Film
 from medjax.data.xray.options import add_image_options, encoding_of, read_digests
@@ -90,11 +90,13 @@ def read_films(
     """Turn the rows of a table into films, their label names and the rule of their splits.
 
     Raises:
-        UserError: a named column that is missing, a label or split of unknown value, no labels.
+        UserError: a named column that is missing, an image listed twice, a label or split of
+            unknown value, no labels.
     """
     images = _column(table, path, args.image_column, "image")
     if images is None:
         raise UserError(f"{path}: no column 'image'; name the one of image paths by --image_column")
+    refuse_repeats(images, path)
     patients = _column(table, path, args.patient_column, "patient")
     subjects = images if patients is None else patients
     view = _column(table, path, args.view_column, "view")

@@ -96,3 +96,19 @@ def coded(texts: pd.Series, codes: Mapping[str, T], path: Path) -> np.ndarray:
         known = ", ".join(repr(name) for name in codes)
         raise UserError(f"{path}, row {row}: column {texts.name!r} holds none of {known}")
     return np.array([codes[text] for text in stripped])
+
+
+def refuse_repeats(images: pd.Series, path: Path) -> None:
+    """Refuse a text column of images that names one twice.
+
+    Raises:
+        UserError: with the first such image, its row (the header is row 1) and the earlier one.
+    """
+    repeated = images.duplicated().to_numpy(dtype=bool)
+    if repeated.any():
+        row = int(np.flatnonzero(repeated)[0])
+        image = images.iloc[row]
+        first = int(np.flatnonzero((images == image).to_numpy(dtype=bool))[0])
+        raise UserError(
+            f"{path}: row {row + 2} repeats image {image} of row {first + 2}; remove one"
+        )

@@ -163,6 +163,16 @@ def test_wrong_names_are_one_sentence(raw, tmp_path, capsys, options, words):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_repeated_image_is_named_with_both_rows(raw, tmp_path, capsys):
+    table = pd.read_csv(raw / "labels.csv", dtype=str, keep_default_na=False)
+    table.loc[25, "image"] = table.loc[1, "image"]
+    table.to_csv(raw / "labels.csv", index=False)
+    assert run(raw, tmp_path / "out") == 1
+    message = capsys.readouterr().err
+    assert "labels.csv: row 27 repeats image images/001.png of row 3; remove one" in message
+    assert message.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
 def test_absolute_and_outside_paths_are_refused(raw, tmp_path, capsys):
     for bad in ("../labels.csv", str(raw / "images/000.png")):
         table = pd.read_csv(raw / "labels.csv", dtype=str, keep_default_na=False)

@@ -7,7 +7,15 @@ import numpy as np
 import pandas as pd
 
 from medjax.data.mimic_cxr.linking import study_times
-from medjax.data.tables import LABEL_VALUES, SPLIT_NAMES, coded, find_table, integers, read_table
+from medjax.data.tables import (
+    LABEL_VALUES,
+    SPLIT_NAMES,
+    coded,
+    find_table,
+    integers,
+    read_table,
+    refuse_repeats,
+)
 from medjax.errors import UserError
 
 LABELS = (
@@ -66,10 +74,7 @@ def read_metadata(path: Path) -> pd.DataFrame:
     """
     columns = ("dicom_id", "subject_id", "study_id", "ViewPosition", "StudyDate", "StudyTime")
     table = read_table(path, columns)
-    repeated = table["dicom_id"].duplicated()
-    if repeated.any():
-        row = int(np.flatnonzero(repeated.to_numpy())[0]) + 2
-        raise UserError(f"{path}, row {row}: an image that an earlier row lists already")
+    refuse_repeats(table["dicom_id"], path)
     return pd.DataFrame(
         {
             "dicom_id": table["dicom_id"],

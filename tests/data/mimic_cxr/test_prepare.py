@@ -190,7 +190,7 @@ def bad_id(raw):
         (damage_gzip, ("metadata.csv.gz", "damaged gzip")),
         (drop_column, ("metadata.csv.gz", "StudyDate")),
         (bad_label, ("chexpert.csv, row 5", "Edema")),
-        (repeat_image, ("metadata.csv.gz, row 20", "earlier")),
+        (repeat_image, ("metadata.csv.gz: row 20 repeats image", "of row 2; remove one")),
         (bad_id, ("metadata.csv.gz, row 3", "subject_id")),
     ],
 )
