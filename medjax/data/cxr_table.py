@@ -24,6 +24,9 @@ SOURCE = Source(
     "that of the images",
 )
 
+LABEL_SHARE = 0.9
+"""A column of which this share is 0, 1 or -1 is meant to be a label."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this source."""
@@ -140,22 +143,39 @@ def _splits(
 
 
 def _label_names(table: pd.DataFrame, path: Path, given: str, taken: set[str]) -> tuple[str, ...]:
-    """The label columns: those given, or all that hold nothing but 0, 1, -1 and empty fields."""
+    """The label columns: those given, or all that hold nothing but 0, 1, -1 and empty fields.
+
+    Raises:
+        UserError: no such column, or one that was not given and is a label but for a few cells.
+    """
     names = tuple(name.strip() for name in given.split(",") if name.strip())
     for name in names:
         if name not in table.columns:
             raise UserError(f"{path}: no column {name!r}{nearest(name, map(str, table.columns))}")
     if not names:
         names = tuple(
-            name
-            for name in table.columns
-            if name not in taken
-            and (values := set(table[name].str.strip())) <= set(LABEL_VALUES)
-            and values != {""}
+            name for name in table.columns if name not in taken and _is_label(table[name], path)
         )
     if not names:
         raise UserError(f"{path}: no label columns; name them by --labels or give --unlabelled")
     return names
+
+
+def _is_label(texts: pd.Series, path: Path) -> bool:
+    """Whether all fields of a column that are not empty hold 0, 1 or -1.
+
+    Raises:
+        UserError: nearly all do; one wrong cell would silently take the label away.
+    """
+    stripped = texts.str.strip()
+    filled = int((stripped != "").sum())
+    wrong = np.flatnonzero(~stripped.isin(list(LABEL_VALUES)).to_numpy(dtype=bool))
+    if len(wrong) and (filled - len(wrong)) / filled >= LABEL_SHARE:
+        raise UserError(
+            f"{path}, row {wrong[0] + 2}: column {texts.name!r} looks like a label but holds "
+            "none of 0, 1, -1 here; correct the cell, or name the label columns by --labels"
+        )
+    return filled > 0 and not len(wrong)
 
 
 def _subject_ids(subjects: pd.Series) -> list[int]:

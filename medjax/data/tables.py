@@ -93,8 +93,10 @@ def coded(texts: pd.Series, codes: Mapping[str, T], path: Path) -> np.ndarray:
     unknown = ~stripped.isin(list(codes))
     if unknown.any():
         row = int(np.flatnonzero(unknown.to_numpy(dtype=bool))[0]) + 2
-        known = ", ".join(repr(name) for name in codes)
-        raise UserError(f"{path}, row {row}: column {texts.name!r} holds none of {known}")
+        known = ", ".join(name or "empty" for name in codes)
+        raise UserError(
+            f"{path}, row {row}: column {texts.name!r} holds none of {known}; correct the cell"
+        )
     return np.array([codes[text] for text in stripped])
 
 

@@ -163,6 +163,25 @@ def test_wrong_names_are_one_sentence(raw, tmp_path, capsys, options, words):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("options", [(), ("--labels=Edema,Mass",)])
+def test_one_bad_cell_does_not_remove_a_label(raw, tmp_path, capsys, options):
+    table = pd.read_csv(raw / "labels.csv", dtype=str, keep_default_na=False)
+    table.loc[12, "Mass"] = "yes"
+    table.to_csv(raw / "labels.csv", index=False)
+    assert run(raw, tmp_path / "out", *options) == 1
+    message = capsys.readouterr().err
+    assert "labels.csv, row 14: column 'Mass'" in message and "correct the cell" in message
+    assert message.count("\n") == 1 and not (tmp_path / "out").exists()
+    assert run(raw, tmp_path / "out", "--labels=Edema") == 0
+    assert read_manifest(tmp_path / "out")["sets"]["xray"]["labels"] == ["Edema"]
+
+
+def test_a_column_of_few_label_values_is_no_label(raw, tmp_path):
+    rewrite(raw, grade=["2"] * 12 + ["0", "1"] * 24)
+    assert run(raw, tmp_path / "out") == 0
+    assert read_manifest(tmp_path / "out")["sets"]["xray"]["labels"] == ["Edema", "Mass"]
+
+
 def test_a_repeated_image_is_named_with_both_rows(raw, tmp_path, capsys):
     table = pd.read_csv(raw / "labels.csv", dtype=str, keep_default_na=False)
     table.loc[25, "image"] = table.loc[1, "image"]
