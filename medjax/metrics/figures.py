@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from medjax.metrics.calibration import reliability, wilson_interval
 from medjax.metrics.metric import Metric
-from medjax.metrics.panels import panel_page
+from medjax.metrics.panels import HEADER_SIZE, MARGIN, panel_page, shorten, text_height, wrap
 from medjax.metrics.ranking import curve, precision_recall_points, roc_points
 
 # The colour-blind safe palette of Okabe & Ito.
@@ -136,22 +136,21 @@ def auroc_bars(
 ) -> Figure:
     """AUROC of every label as a bar from chance, with its interval, best first in its group."""
     lines = _bar_lines(predictions, groups or {"macro": range(len(predictions.names))})
-    height = 1.4 + 0.21 * lines[-1].place
-    figure = Figure(figsize=(8.0, height))
     interval = _has_intervals(line.metric for line in lines)
-    figure.suptitle(
-        f"AUROC by label: {predictions.title}\nBars start at chance, 0.5."
-        + (" Lines: 95 % bootstrap intervals." if interval else ""),
-        fontsize=9,
-        y=1 - 0.1 / height,
-        va="top",
-        parse_math=False,
-    )
-    ax = figure.add_axes((0.46, 0.5 / height, 0.25, 1 - 1.0 / height))
+    width = 8.0
+    title = wrap(f"AUROC by label: {predictions.title}", width - 2 * MARGIN, HEADER_SIZE)
+    legend = "Bars start at chance, 0.5." + (" Lines: 95 % bootstrap intervals." * interval)
+    header = f"{title}\n{legend}"
+    around = 0.7 + text_height(header, HEADER_SIZE)
+    height = around + 0.4 + 0.21 * lines[-1].place
+    figure = Figure(figsize=(width, height))
+    top: dict[str, Any] = {"y": 1 - 0.1 / height, "va": "top"}
+    figure.suptitle(header, fontsize=HEADER_SIZE, parse_math=False, **top)
+    ax = figure.add_axes((0.46, 0.5 / height, 0.25, 1 - around / height))
     for line in lines:
         if line.color and line.metric.value is not None:
-            width = line.metric.value - 0.5
-            ax.barh(line.place, width, left=0.5, height=0.7, color=line.color, alpha=0.55)
+            length = line.metric.value - 0.5
+            ax.barh(line.place, length, left=0.5, height=0.7, color=line.color, alpha=0.55)
             if line.metric.low is not None and line.metric.high is not None:
                 ax.hlines(line.place, line.metric.low, line.metric.high, color="black", linewidth=1)
     _scale_bars(ax, lines)
@@ -190,9 +189,7 @@ def _scale_bars(ax: Axes, lines: Sequence[_Line]) -> None:
 
 def _write_beside_bars(ax: Axes, lines: Sequence[_Line], header: str) -> None:
     """Write names to the left of the bars, numbers and counts to the right."""
-    names = [
-        textwrap.shorten(line.name, 60, placeholder=" \N{HORIZONTAL ELLIPSIS}") for line in lines
-    ]
+    names = [shorten(line.name, 3.2, 7.5) for line in lines]
     ax.set_yticks([line.place for line in lines], names)
     for tick, line in zip(ax.get_yticklabels(), lines):
         tick.set(fontsize=7.5, fontweight="normal" if line.color else "bold", parse_math=False)

@@ -17,24 +17,30 @@ NAMES = [
     f"{'Complications of surgical procedures or medical care'[: 7 + 2 * i]} {i}" for i in range(24)
 ]
 NAMES.append(LONG)
+TITLE = "in-hospital mortality from the first 48 hours of time series and film, validation split"
 GROUPS = {"type=acute": range(0, 13), "type=chronic": range(13, 25)}
 
 
 def predictions(names: list[str], n: int = 60, resamples: int = 5) -> Predictions:
+    """Of random labels, of which the first of several has no positives."""
     generator = np.random.default_rng(len(names))
     risk = generator.random((n, len(names)))
     labels = (generator.random(risk.shape) < risk).astype(np.float32)
     labels[:, 0] = 0 if len(names) > 1 else labels[:, 0]
     groups = GROUPS if len(names) == 25 else None
     metrics = classification_metrics(labels, risk, names, groups=groups, resamples=resamples)
-    return Predictions(labels, risk, names, metrics, "phenotypes, test split")
+    return Predictions(labels, risk, names, metrics, TITLE)
 
 
 def texts(figure: Figure) -> list[Text]:
     return [t for t in figure.findobj(Text) if t.get_text().strip() and t.get_visible()]
 
 
-@pytest.mark.parametrize("names", [["in-hospital mortality"], ["a $x$", "b"], NAMES])
+@pytest.mark.parametrize(
+    "names",
+    [["in-hospital mortality"], [LONG], ["a $x$", "b"], [LONG, "W" * 50, "c"], NAMES],
+    ids=["one", "one long", "two", "three", "many"],
+)
 def test_no_text_overlaps_another_or_leaves_the_page(names):
     groups = GROUPS if len(names) == 25 else None
     figures = classification_figures(predictions(names), groups)
@@ -46,6 +52,7 @@ def test_no_text_overlaps_another_or_leaves_the_page(names):
         figure.draw(renderer)
         boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in texts(figure)]
         page = figure.bbox
+        assert any(TITLE in text.replace("\n", " ") for text, _ in boxes), stem
         for text, box in boxes:
             assert box.x0 >= page.x0, (stem, text)
             assert box.x1 <= page.x1, (stem, text)
