@@ -19,9 +19,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import medjax.data
+from medjax.data.arguments import whole_number
 from medjax.data.manifest import MANIFEST, read_manifest
 from medjax.errors import UsageError, UserError, nearest
 
@@ -56,7 +57,17 @@ class _Parser(argparse.ArgumentParser):
     """An ArgumentParser that says what is wrong in one sentence and leaves exiting to `main`."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see `{self.prog} --help`")
+        sentence = message.removeprefix("argument ").replace(": expects ", " expects ", 1)
+        raise UsageError(f"{sentence}; see `{self.prog} --help`")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            *others, last = map(str, action.choices)
+            known = f"{', '.join(others)} or {last}" if others else last
+            raise UsageError(
+                f"{action.option_strings[0]} expects {known}, not {value!r}"
+                f"{nearest(value, map(str, action.choices))}"
+            )
 
 
 class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
@@ -72,8 +83,10 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parser.add_argument("--raw", type=Path, required=True, help="folder of the raw files")
     parser.add_argument("--out", type=Path, required=True, help="folder for the prepared sets")
-    parser.add_argument("--workers", type=_positive, default=cores, help="processes")
-    parser.add_argument("--limit", type=_positive, help="stop after this many subjects or images")
+    parser.add_argument("--workers", type=whole_number(1), default=cores, help="processes")
+    parser.add_argument(
+        "--limit", type=whole_number(1), help="stop after this many subjects or images"
+    )
     parser.add_argument(
         "--dry_run", action="store_true", help="write nothing; show expected rows, disk and time"
     )
@@ -84,13 +97,6 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         help="published lists where they hold for the data, or a hash of the subject",
     )
     parser.add_argument("--unlabelled", action="store_true", help="prepare for prediction only")
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return value
 
 
 def parse(argv: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:

@@ -54,7 +54,23 @@ def test_without_arguments_it_lists_sources_and_an_example(capsys):
         (["cxr_table", "--raw={raw}/absent", "--out={out}"], "no such folder"),
         (["cxr_table", "--raw={raw}", "--out={raw}"], "same folder"),
         (["cxr_table", "--raw={raw}", "--out={out}", "--workers=0"], "--workers"),
-        (["cxr_table", "--raw={raw}", "--out={out}", "--split=other"], "'published'"),
+        (["cxr_table", "--raw={raw}", "--out={out}", "--split=other"], "expects published or hash"),
+        (
+            ["cxr_table", "--raw={raw}", "--out={out}", "--split=hashed"],
+            "--split expects published or hash, not 'hashed'; did you mean 'hash'?",
+        ),
+        (
+            ["mimic_iv", "--raw={raw}", "--out={out}", "--compat=publishd"],
+            "did you mean 'published'?",
+        ),
+        (
+            ["cxr_table", "--raw={raw}", "--out={out}", "--limit=x"],
+            "medjax: --limit expects a whole number above 0, not 'x'",
+        ),
+        (
+            ["cxr_table", "--raw={raw}", "--out={out}", "--quality=101"],
+            "--quality expects a whole number from 1 to 100, not '101'",
+        ),
         (["cxr_table", "--raw={raw}", "--out={out}", "--width=0"], "--width"),
         (["mimic_cxr", "--raw={raw}", "--out={out}", "--quality=high"], "--quality"),
         (["mimic_cxr", "--raw={raw}", "--out={out}", "--tasks=phenotypes"], "'phenotyping'"),

@@ -2,9 +2,9 @@
 
 import argparse
 import re
-from collections.abc import Callable
 from pathlib import Path
 
+from medjax.data.arguments import whole_number
 from medjax.data.xray.encode import Encoding
 from medjax.errors import UserError
 
@@ -15,32 +15,23 @@ def add_image_options(parser: argparse.ArgumentParser, quality: int) -> None:
     """Add --images, --width, --quality, --max_bad_images and --sha256."""
     parser.add_argument("--images", type=Path, help="folder that image paths start from (--raw)")
     parser.add_argument(
-        "--width", type=_between(16, MAX_WIDTH), default=512, help="wider films are resized to this"
+        "--width",
+        type=whole_number(16, MAX_WIDTH),
+        default=512,
+        help="wider films are resized to this",
     )
     parser.add_argument(
-        "--quality", type=_between(1, 100), default=quality, help="JPEG quality of stored films"
+        "--quality", type=whole_number(1, 100), default=quality, help="JPEG quality of stored films"
     )
     parser.add_argument(
         "--max_bad_images",
-        type=_between(0, 10**9),
+        type=whole_number(0, 10**9),
         default=0,
         help="unreadable images left out before an error",
     )
     parser.add_argument(
         "--sha256", type=Path, help="file of digests (SHA256SUMS.txt) to check the images against"
     )
-
-
-def _between(low: int, high: int) -> Callable[[str], int]:
-    """An argparse type: an integer from `low` to `high`."""
-
-    def integer(text: str) -> int:
-        value = int(text)
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text} is not from {low} to {high}")
-        return value
-
-    return integer
 
 
 def encoding_of(args: argparse.Namespace) -> Encoding:
