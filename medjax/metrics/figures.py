@@ -234,11 +234,12 @@ def _page(
     values = [predictions.metrics[f"{metric}/{name}"] for name in predictions.names]
     short, long = _NAMES[metric]
     interval = ", with its 95 % bootstrap interval," if _has_intervals(values) else ""
+    panel = "each panel" if len(values) > 1 else "the panel"
     figure, panels, size = panel_page(
         predictions.names,
         [f"{short} {number(v)}\n{v.positives:,} of {v.n:,} positive" for v in values],
         title=f"{heading}: {predictions.title}",
-        legend=f"{long}{interval} above each panel. {legend}",
+        legend=f"{long}{interval} above {panel}. {legend}",
         x=x,
         y=y,
     )

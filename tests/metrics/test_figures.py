@@ -83,6 +83,14 @@ def test_intervals_are_not_promised_where_there_are_none():
         assert not any("bootstrap" in t.get_text() for t in texts(figure))
 
 
+@pytest.mark.parametrize(("names", "where"), [(["a"], "the panel"), (["a", "b"], "each panel")])
+def test_the_heading_counts_the_panels(names, where):
+    figures = classification_figures(predictions(names))
+    for stem in ("roc", "precision_recall", "calibration"):
+        written = " ".join(t.get_text() for t in texts(figures[stem])).replace("\n", " ")
+        assert f"above {where}." in written
+
+
 def test_curves_stand_on_the_known_examples_only():
     data = predictions(["mortality"])
     labels = np.array(data.labels)
