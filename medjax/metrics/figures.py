@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from medjax.metrics.calibration import reliability, wilson_interval
 from medjax.metrics.metric import Metric
-from medjax.metrics.panels import HEADER_SIZE, MARGIN, panel_page, shorten, text_height, wrap
+from medjax.metrics.panels import HEADER_SIZE, MARGIN, panel_page, shorten, shown, text_height, wrap
 from medjax.metrics.ranking import curve, precision_recall_points, roc_points
 
 # The colour-blind safe palette of Okabe & Ito.
@@ -165,12 +165,12 @@ def _bar_lines(predictions: Predictions, groups: Mapping[str, Sequence[int]]) ->
         names = [predictions.names[i] for i in members]
         labels = [(name, predictions.metrics[f"auroc/{name}"]) for name in names]
         defined = sum(metric.value is not None for _, metric in labels)
-        heading = f"{group}, mean of {defined}"
+        heading = f"{shown(group)} (mean of {defined})"
         lines.append(_Line(place, heading, predictions.metrics[f"auroc/{group}"], None))
         best_first = sorted(labels, key=lambda pair: -(pair[1].value or 0))
         for name, metric in best_first:
             place += 1
-            lines.append(_Line(place, name, metric, color))
+            lines.append(_Line(place, shown(name), metric, color))
         place += 2
     return lines
 
@@ -236,7 +236,7 @@ def _page(
     interval = ", with its 95 % bootstrap interval," if _has_intervals(values) else ""
     panel = "each panel" if len(values) > 1 else "the panel"
     figure, panels, size = panel_page(
-        predictions.names,
+        [shown(name) for name in predictions.names],
         [f"{short} {number(v)}\n{v.positives:,} of {v.n:,} positive" for v in values],
         title=f"{heading}: {predictions.title}",
         legend=f"{long}{interval} above {panel}. {legend}",

@@ -4,6 +4,7 @@ Laid out by hand: matplotlib's automatic layouts let long captions of square pan
 take seconds for a page of 25.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -65,6 +66,11 @@ def panel_page(
         ax.tick_params(labelsize=size, labelleft=column == 0, labelbottom=i + columns >= len(texts))
         axes.append(ax)
     return figure, axes, size
+
+
+def shown(name: str) -> str:
+    """Return how pictures write a label or group: Pleural_Thickening and type=acute as words."""
+    return re.sub(r"^\w+=", "", name).replace("_", " ")
 
 
 def wrap(text: str, inches: float, size: float) -> str:

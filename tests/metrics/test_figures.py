@@ -91,6 +91,21 @@ def test_the_heading_counts_the_panels(names, where):
         assert f"above {where}." in written
 
 
+def test_labels_and_groups_are_written_as_words():
+    names = ["Pleural_Thickening", "Gout", "Heart_Failure"]
+    groups = {"type=acute": [0, 1], "type=chronic": [2]}
+    data = predictions(names)
+    metrics = classification_metrics(data.labels, data.probabilities, names, groups=groups)
+    figures = classification_figures(data._replace(metrics=metrics), groups)
+    for figure in figures.values():
+        written = [t.get_text() for t in texts(figure)]
+        assert any(text.startswith("Pleural Thickening") for text in written)
+        assert not any("_" in text or "type=" in text for text in written)
+    bars = [t.get_text() for t in texts(figures["auroc_by_label"])]
+    assert "acute (mean of 1)" in bars  # the first label is of one class
+    assert "chronic (mean of 1)" in bars
+
+
 def test_curves_stand_on_the_known_examples_only():
     data = predictions(["mortality"])
     labels = np.array(data.labels)

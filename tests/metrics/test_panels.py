@@ -6,7 +6,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from medjax.metrics.panels import shorten, wrap
+from medjax.metrics.panels import shorten, shown, wrap
 
 TITLE = "Precision and recall: in-hospital mortality from time series and film, validation split"
 
@@ -38,3 +38,9 @@ def test_only_what_does_not_fit_is_shortened():
     assert cut.endswith(" \N{HORIZONTAL ELLIPSIS}")
     assert TITLE.startswith(cut[:-2])
     assert drawn_inches(cut, 7.5) <= 1.05 * 3
+
+
+def test_names_are_shown_as_words():
+    assert shown("Pleural_Thickening") == "Pleural Thickening"
+    assert shown("type=acute") == "acute"
+    assert shown("FEV1 <= 0.7") == "FEV1 <= 0.7"
