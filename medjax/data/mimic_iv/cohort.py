@@ -1,6 +1,5 @@
 """The cohort: adult ICU stays without a transfer, alone in their admission."""
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +23,8 @@ class Admissions:
     stays: pd.DataFrame
     admissions: pd.DataFrame
     patients: pd.DataFrame
-    dropped: Counter[str]
-    """Rows that could not be used, by reason."""
+    counts: list[dict[str, Any]]
+    """Rows read and kept, where some could not be used."""
 
 
 def read_admissions(raw: Path, labelled: bool, inputs: dict[str, dict[str, Any]]) -> Admissions:
@@ -40,7 +39,7 @@ def read_admissions(raw: Path, labelled: bool, inputs: dict[str, dict[str, Any]]
         UserError: when a table or column is absent or malformed, or when more than 5 % of the ICU
             stays have no admission.
     """
-    dropped: Counter[str] = Counter()
+    counts: list[dict[str, Any]] = []
     outcome = {"dischtime": TIME, "deathtime": TIME}
     death = {"dod": TIME}
     stays = read_table(
@@ -58,7 +57,7 @@ def read_admissions(raw: Path, labelled: bool, inputs: dict[str, dict[str, Any]]
         },
         {},
         inputs,
-        dropped,
+        counts,
     )
     admissions = read_table(
         raw,
@@ -66,7 +65,7 @@ def read_admissions(raw: Path, labelled: bool, inputs: dict[str, dict[str, Any]]
         {"subject_id": ID, "hadm_id": ID, "admittime": TIME} | (outcome if labelled else {}),
         {"race": TEXT} | ({} if labelled else outcome),
         inputs,
-        dropped,
+        counts,
     )
     patients = read_table(
         raw,
@@ -74,7 +73,7 @@ def read_admissions(raw: Path, labelled: bool, inputs: dict[str, dict[str, Any]]
         {"subject_id": ID, "gender": TEXT, "anchor_age": ID} | (death if labelled else {}),
         {"anchor_year": NUMBER} | ({} if labelled else death),
         inputs,
-        dropped,
+        counts,
     )
     if "race" not in admissions:
         admissions["race"] = None
@@ -82,7 +81,7 @@ def read_admissions(raw: Path, labelled: bool, inputs: dict[str, dict[str, Any]]
         for name in (name for name in names if name not in table):
             table[name] = np.full(len(table), np.datetime64("NaT", "s"))
     _refuse_mixed_releases(raw, stays, admissions)
-    return Admissions(stays, admissions, patients, dropped)
+    return Admissions(stays, admissions, patients, counts)
 
 
 def _refuse_mixed_releases(raw: Path, stays: pd.DataFrame, admissions: pd.DataFrame) -> None:

@@ -1,6 +1,5 @@
 """Discharge diagnoses of the cohort and the 25 phenotypes made from them."""
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,11 +37,11 @@ def read_diagnoses(
     hadm_ids: np.ndarray,
     rules: Rules,
     inputs: dict[str, dict[str, Any]],
-    dropped: Counter[str],
+    counts: list[dict[str, Any]],
 ) -> pd.DataFrame:
     """Read the diagnoses_icd of some admissions joined with the titles of d_icd_diagnoses.
 
-    A code that the dictionary does not know is left out and counted in `dropped`.
+    A code that the dictionary does not know is left out and counted in `counts`.
 
     Returns:
         Columns subject_id, hadm_id, seq_num, icd_code, icd_version, long_title.
@@ -53,7 +52,7 @@ def read_diagnoses(
         {"subject_id": ID, "hadm_id": ID, "icd_code": TEXT, "icd_version": NUMBER},
         {"seq_num": NUMBER},
         inputs,
-        dropped,
+        counts,
         hadm_ids,
     )
     titles = read_table(
@@ -62,7 +61,7 @@ def read_diagnoses(
         {"icd_code": TEXT, "long_title": TEXT},
         {"icd_version": NUMBER},
         inputs,
-        dropped,
+        counts,
     )
     keys = ["icd_code"]
     if rules.diagnosis_join == "code_and_version" and "icd_version" in titles:
@@ -71,7 +70,10 @@ def read_diagnoses(
     unknown = ~pd.MultiIndex.from_frame(diagnoses[keys]).isin(
         pd.MultiIndex.from_frame(titles[keys])
     )
-    dropped["diagnoses_icd: code not in d_icd_diagnoses"] += int(unknown.sum())
+    if n := int(unknown.sum()):
+        read, reason = len(diagnoses), "code not in d_icd_diagnoses"
+        rule = "diagnoses of the cohort"
+        counts.append({"rule": rule, "in": read, "out": read - n, "reason": reason})
     return diagnoses.merge(titles, on=keys)
 
 

@@ -129,7 +129,6 @@ def manifest(
         "inputs": cohort.inputs | tally.inputs,
         "counts": [
             *cohort.counts,
-            *_dropped_rows(cohort.dropped),
             *(line for name in TABLES for line in _event_counts(name, tally.counts[name])),
             *(line for task in summaries for line in _task_counts(task, cohort, excluded[task])),
         ],
@@ -153,15 +152,6 @@ def manifest(
         "fields": rules.to_dict(),
         "split_rule": cohort.split.rule,
     }
-
-
-def _dropped_rows(dropped: Counter[str]) -> list[dict[str, Any]]:
-    """Return one line for each reason for which rows of the small tables were left out."""
-    return [
-        {"rule": "row can be used", "in": n, "out": 0, "reason": reason}
-        for reason, n in sorted(dropped.items())
-        if n
-    ]
 
 
 def _event_counts(name: str, counts: Counter[str]) -> list[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """The stays of a preparation with their labels and splits, before any event is read."""
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,6 @@ class Cohort:
     phenotypes: Phenotypes
     split: Split
     counts: list[dict[str, Any]]
-    dropped: Counter[str]
     inputs: dict[str, dict[str, Any]]
 
 
@@ -63,7 +61,8 @@ def load_cohort(
     """
     inputs: dict[str, dict[str, Any]] = {}
     tables = read_admissions(raw, labelled, inputs)
-    stays, counts = select_cohort(tables, rules)
+    stays, of_rules = select_cohort(tables, rules)
+    counts = [*tables.counts, *of_rules]
     if limit is not None:
         some = stays[stays.subject_id.isin(np.unique(stays.subject_id)[:limit])]
         reason = f"beyond the first {limit} subjects (--limit)"
@@ -71,13 +70,13 @@ def load_cohort(
         stays = some.reset_index(drop=True)
     if stays.empty:
         raise UserError(f"{raw}: no stay is left after the inclusion rules; check the tables")
-    dropped, phenotypes = Counter(tables.dropped), load_phenotypes()
+    phenotypes = load_phenotypes()
     labels: dict[str, np.ndarray] = {}
     of_stays = pd.DataFrame()
     diagnosed = np.ones(len(stays), bool)
     subjects = np.unique(stays.subject_id)
     if labelled:
-        diagnoses = read_diagnoses(raw, stays.hadm_id.to_numpy(), rules, inputs, dropped)
+        diagnoses = read_diagnoses(raw, stays.hadm_id.to_numpy(), rules, inputs, counts)
         of_stays = diagnoses_of_stays(diagnoses, stays, phenotypes)
         bits, diagnosed = phenotype_labels(of_stays, stays.stay_id.to_numpy(), phenotypes)
         labels = {
@@ -93,4 +92,4 @@ def load_cohort(
     assert (stays.groupby("subject_id").split.nunique() == 1).all(), "a patient in two splits"
     names = {MORTALITY: ("In-hospital mortality",), PHENOTYPING: phenotypes.names}
     names = {task: names[task] if labelled else () for task in tasks}
-    return Cohort(stays, of_stays, labels, names, phenotypes, split, counts, dropped, inputs)
+    return Cohort(stays, of_stays, labels, names, phenotypes, split, counts, inputs)

@@ -110,7 +110,7 @@ def read_table(
     required: Mapping[str, pa.DataType],
     optional: Mapping[str, pa.DataType],
     inputs: dict[str, dict[str, Any]],
-    dropped: Counter[str],
+    counts: list[dict[str, Any]],
     hadm_ids: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Read a table of patients, not of events; empty fields are missing.
@@ -121,7 +121,7 @@ def read_table(
         required: column -> type; a row without one of its ids (type ID) is dropped and counted.
         optional: column -> type of columns that may be absent.
         inputs: gets the digest of the file by its path relative to `raw`.
-        dropped: gets the number of dropped rows by reason.
+        counts: gets the rows read and kept for each reason that dropped some.
         hadm_ids: keep rows of these admissions only, so that a large table stays small.
 
     Raises:
@@ -134,8 +134,10 @@ def read_table(
     types = {**required, **optional}
     texts = dict.fromkeys(types, TEXT)
 
+    dropped: Counter[str] = Counter()
+
     def count_ragged() -> None:
-        dropped[f"{name}: wrong number of fields"] += 1
+        dropped["wrong number of fields"] += 1
 
     schema = pa.schema([(c, types[c]) for c in columns if c in types])
     parts, rows = [schema.empty_table()], 0
@@ -145,13 +147,26 @@ def read_table(
         rows, part = rows + part.num_rows, pa.table(typed)
         for column in (c for c, kind in required.items() if kind == ID):
             if missing := part[column].null_count:
-                dropped[f"{name}: no {column}"] += missing
+                dropped[f"no {column}"] += missing
                 part = part.filter(pc.is_valid(part[column]))
         if hadm_ids is not None:
             part = part.filter(pc.is_in(part["hadm_id"], pa.array(hadm_ids)))
         parts.append(part)
     inputs[str(path.relative_to(raw))] = source.position.digest()
+    counts += _row_counts(name, rows, dropped, [c for c, kind in required.items() if kind == ID])
     return _to_pandas(pa.concat_tables(parts))
+
+
+def _row_counts(
+    name: str, parsed: int, dropped: Counter[str], ids: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return the rows read (in) and kept (out) of a table for each reason that dropped some."""
+    lines, left = [], parsed + dropped["wrong number of fields"]
+    for reason in ("wrong number of fields", *(f"no {column}" for column in ids)):
+        if n := dropped[reason]:
+            lines.append({"rule": f"rows of {name}", "in": left, "out": left - n, "reason": reason})
+            left -= n
+    return lines
 
 
 def _typed(

@@ -1,6 +1,5 @@
 """Inclusion rules, ages, deaths and labels on tables made by hand."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -128,12 +127,24 @@ def test_a_code_of_both_versions_joins_once_or_twice(tmp_path: Path) -> None:
     stays, _ = select_cohort(read_admissions(raw, True, {}), Rules())
     phenotypes, labels, rows = load_phenotypes(), [], []
     for rules in (Rules(), Rules.published()):
-        diagnoses = read_diagnoses(raw, stays.hadm_id.to_numpy(), rules, {}, Counter())
+        diagnoses = read_diagnoses(raw, stays.hadm_id.to_numpy(), rules, {}, [])
         of_stays = diagnoses_of_stays(diagnoses, stays, phenotypes)
         rows.append(len(of_stays))
         labels.append(phenotype_labels(of_stays, stays.stay_id.to_numpy(), phenotypes)[0])
     assert rows[1] == rows[0] + len(stays)
     np.testing.assert_array_equal(*labels)
+
+
+def test_unknown_codes_are_counted_among_the_diagnoses_of_the_cohort(tmp_path: Path) -> None:
+    made = hand.tables(4)
+    made["diagnoses_icd"][0]["icd_code"] = "nowhere"
+    counts: list[dict[str, Any]] = []
+    raw = hand.write(tmp_path / "raw", made)
+    hadm_ids = np.array([row["hadm_id"] for row in made["admissions"]])
+    diagnoses = read_diagnoses(raw, hadm_ids, RIGHT, {}, counts)
+    read = len(made["diagnoses_icd"])
+    assert [(line["in"], line["out"]) for line in counts] == [(read, read - 1)]
+    assert len(diagnoses) == read - 1
 
 
 def test_the_25_phenotypes_are_sorted() -> None:

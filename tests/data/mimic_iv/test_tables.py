@@ -1,6 +1,5 @@
 """Small tables: found in every layout, read by name, faults named."""
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,8 @@ def write(raw: Path, text: str, folder: str = "hosp") -> Path:
 
 
 def read(raw: Path) -> tuple:
-    dropped: Counter[str] = Counter()
-    return read_table(raw, "admissions", REQUIRED, OPTIONAL, {}, dropped), dropped
+    counts: list[dict] = []
+    return read_table(raw, "admissions", REQUIRED, OPTIONAL, {}, counts), counts
 
 
 @pytest.mark.parametrize("folder", ["hosp", "core", "."])
@@ -31,22 +30,23 @@ def test_harmless_forms_are_accepted(tmp_path: Path, folder: str) -> None:
         '"a\nb","WHITE, OTHER",20,4000000000, 2290-01-02 03:04:05\r\n'
         ",,21,7,2150-01-01\r\n"
     )
-    table, dropped = read(write(tmp_path, text, folder))
+    table, counts = read(write(tmp_path, text, folder))
     assert table.subject_id.tolist() == [4_000_000_000, 7]
     assert table.race.tolist() == ["WHITE, OTHER", None]
     expected = np.array(["2290-01-02T03:04:05", "2150-01-01"], "datetime64[s]")
     assert (table.admittime.to_numpy() == expected).all()
-    assert not dropped
+    assert not counts
 
 
 def test_ragged_rows_and_rows_without_an_id_are_counted(tmp_path: Path) -> None:
     text = "subject_id,hadm_id,admittime\n1,2,2150-01-01\n1,2\n,3,2150-01-01\n1,2,3,4\n"
-    table, dropped = read(write(tmp_path, text))
+    table, counts = read(write(tmp_path, text))
     assert len(table) == 1
-    assert dropped == {
-        "admissions: wrong number of fields": 2,
-        "admissions: no subject_id": 1,
-    }
+    assert {line["rule"] for line in counts} == {"rows of admissions"}
+    assert [(line["in"], line["out"], line["reason"]) for line in counts] == [
+        (4, 2, "wrong number of fields"),
+        (2, 1, "no subject_id"),
+    ]
 
 
 @pytest.mark.parametrize(

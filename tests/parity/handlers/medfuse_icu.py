@@ -136,7 +136,7 @@ class Tables:
         rules = Rules.published()
         stays, _ = select_cohort(read_admissions(self.raw, True, {}), rules)
         self.phenotypes = load_phenotypes()
-        diagnoses = read_diagnoses(self.raw, stays.hadm_id.to_numpy(), rules, {}, Counter())
+        diagnoses = read_diagnoses(self.raw, stays.hadm_id.to_numpy(), rules, {}, [])
         self.of_stays = diagnoses_of_stays(diagnoses, stays, self.phenotypes)
         self.labels, diagnosed = phenotype_labels(
             self.of_stays, stays.stay_id.to_numpy(), self.phenotypes
