@@ -11,10 +11,13 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from medjax.files import write_atomic
+from medjax.metrics.panels import shown
 
 SPLIT_COLORS = {"train": "#0072B2", "validation": "#D55E00", "test": "#009E73"}
 """From the colour-blind safe palette of Okabe & Ito."""
 OTHER_COLOR = "#777777"
+ACRONYMS = frozenset({"auroc", "auprc"})
+"""Metrics written in capitals."""
 
 
 def save_figure(figure: Figure, path: Path) -> None:
@@ -36,22 +39,29 @@ def learning_curves(
         monitor_mode: "max" or "min": which value is best.
     """
     names = [name for name in dict.fromkeys(("loss", monitor)) if any(name in r for r in rows)]
-    figure = Figure(figsize=(7.2, 0.7 + 2.6 * max(len(names), 1)), layout="constrained")
+    figure = Figure(figsize=(8.2, 0.7 + 2.6 * max(len(names), 1)), layout="constrained")
     figure.suptitle(f"Learning curves: {title}", fontsize=11)
     axes = figure.subplots(max(len(names), 1), 1, sharex=True, squeeze=False)[:, 0]
     for ax, name in zip(axes, names):
         for split in sorted({r["split"] for r in rows if name in r}):
-            steps, values = _series(rows, split, name)
-            _draw_line(ax, steps, values, split)
+            _draw_line(ax, *_series(rows, split, name), split)
         if name == monitor:
             _mark_best(ax, rows, name, monitor_mode)
-        ax.set_ylabel(name)
+        ax.set_ylabel(metric_label(name))
         ax.grid(alpha=0.3)
-        ax.legend(fontsize=8)
-    axes[-1].set_xlabel("Optimiser step")
+        ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
+    axes[-1].set_xlabel("Training step")
     axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     axes[-1].xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     return figure
+
+
+def metric_label(name: str) -> str:
+    """Return how pictures write a metric: auroc/macro as AUROC (macro), loss as Loss."""
+    metric, _, of = name.partition("/")
+    words = metric.replace("_", " ")
+    label = words.upper() if metric in ACRONYMS else words[:1].upper() + words[1:]
+    return f"{label} ({shown(of)})" if of else label
 
 
 def _series(
@@ -78,7 +88,7 @@ def _draw_line(ax: Axes, steps: NDArray, values: NDArray, split: str) -> None:
     kernel = np.ones(window) / window
     middle = np.convolve(steps, kernel, mode="valid")
     mean = np.convolve(values, kernel, mode="valid")
-    ax.plot(middle, mean, color=color, label=f"{split} (mean of {window} logged steps)")
+    ax.plot(middle, mean, color=color, label=f"{split}\n(mean of {window} logged steps)")
 
 
 def _mark_best(ax: Axes, rows: Sequence[Mapping[str, Any]], name: str, mode: str) -> None:
@@ -86,7 +96,7 @@ def _mark_best(ax: Axes, rows: Sequence[Mapping[str, Any]], name: str, mode: str
     judged = [r for r in rows if r["split"] != "train" and r.get(name) is not None]
     if judged:
         best = max(judged, key=lambda r: sign * r[name])
-        label = f"best: {best[name]:.3f} at step {best['step']:,}"
+        label = f"best: {best[name]:.3f}\nat step {best['step']:,}"
         style: dict[str, Any] = {
             "marker": "*",
             "markersize": 11,

@@ -3,8 +3,10 @@
 import math
 
 import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from medjax.run.plots import learning_curves, save_figure
+from medjax.run.plots import learning_curves, metric_label, save_figure
 
 ROWS = [
     *({"step": s, "split": "train", "loss": 1 / s} for s in range(1, 11)),
@@ -16,12 +18,13 @@ ROWS = [
 
 def best(figure) -> str:
     labels = [t.get_text() for ax in figure.axes for t in ax.get_legend().get_texts()]
-    return next(label for label in labels if label.startswith("best"))
+    return next(label for label in labels if label.startswith("best")).replace("\n", " ")
 
 
 def test_one_panel_for_the_loss_and_one_for_the_monitor_with_the_best_marked():
     figure = learning_curves(ROWS, "auroc/macro", "fusion")
-    assert [ax.get_ylabel() for ax in figure.axes] == ["loss", "auroc/macro"]
+    assert [ax.get_ylabel() for ax in figure.axes] == ["Loss", "AUROC (macro)"]
+    assert figure.axes[-1].get_xlabel() == "Training step"
     assert best(figure) == "best: 0.800 at step 8"
     undefined = figure.axes[1].lines[0].get_xydata()[0]
     assert undefined[0] == 5
@@ -39,6 +42,33 @@ def test_long_traces_are_drawn_under_their_running_mean():
     raw, mean = (line.get_ydata() for line in learning_curves(rows, "auroc", "x").axes[0].lines)
     assert len(raw) == 500
     np.testing.assert_allclose(mean, 0.5)
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_the_legend_covers_nothing_and_lies_on_the_page(long):
+    steps = range(1, 600 if long else 10)
+    rows = [{"step": s, "split": "train", "loss": 1 / s} for s in steps]
+    figure = learning_curves([*rows, *ROWS], "auroc/macro", "fusion")
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    figure.draw(renderer)
+    for ax in figure.axes:
+        legend = ax.get_legend().get_window_extent(renderer)
+        assert legend.x0 >= ax.get_window_extent(renderer).x1
+        assert legend.x1 <= figure.bbox.x1
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("loss", "Loss"),
+        ("auroc/macro", "AUROC (macro)"),
+        ("auprc/Pleural_Thickening", "AUPRC (Pleural Thickening)"),
+        ("auroc/type=acute", "AUROC (acute)"),
+        ("calibration_error/micro", "Calibration error (micro)"),
+    ],
+)
+def test_metric_labels_are_readable(name, label):
+    assert metric_label(name) == label
 
 
 def test_nothing_to_show_is_an_empty_picture_not_an_error():
