@@ -39,10 +39,17 @@ def learning_curves(
         monitor_mode: "max" or "min": which value is best.
     """
     names = [name for name in dict.fromkeys(("loss", monitor)) if any(name in r for r in rows)]
-    figure = Figure(figsize=(8.2, 0.7 + 2.6 * max(len(names), 1)), layout="constrained")
-    figure.suptitle(f"Learning curves: {title}", fontsize=11)
-    axes = figure.subplots(max(len(names), 1), 1, sharex=True, squeeze=False)[:, 0]
-    for ax, name in zip(axes, names):
+    drawn = [name for name in names if any(r.get(name) is not None for r in rows)]
+    undefined = [name for name in names if name not in drawn]
+    notes = [f"{metric_label(name)}: undefined in every evaluation" for name in undefined]
+    if not names:
+        notes = [f"neither a loss nor {metric_label(monitor)} was logged"]
+    figure = Figure(figsize=(8.2, 0.9 + 2.6 * len(drawn)), layout="constrained")
+    figure.suptitle("\n".join([f"Learning curves: {title}", *notes]), fontsize=10)
+    if not drawn:
+        return figure
+    axes = figure.subplots(len(drawn), 1, sharex=True, squeeze=False)[:, 0]
+    for ax, name in zip(axes, drawn, strict=True):
         for split in sorted({r["split"] for r in rows if name in r}):
             _draw_line(ax, *_series(rows, split, name), split)
         if name == monitor:

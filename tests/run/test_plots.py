@@ -57,6 +57,16 @@ def test_the_legend_covers_nothing_and_lies_on_the_page(long):
         assert legend.x1 <= figure.bbox.x1
 
 
+def test_a_metric_that_was_never_defined_is_a_note_not_an_empty_panel():
+    rows = [
+        {"step": 1, "split": "train", "loss": 0.5},
+        {"step": 1, "split": "validation", "loss": 0.4, "auroc/macro": None},
+    ]
+    figure = learning_curves(rows, "auroc/macro", "fusion")
+    assert [ax.get_ylabel() for ax in figure.axes] == ["Loss"]
+    assert "AUROC (macro): undefined in every evaluation" in figure.get_suptitle()
+
+
 @pytest.mark.parametrize(
     ("name", "label"),
     [
@@ -71,10 +81,11 @@ def test_metric_labels_are_readable(name, label):
     assert metric_label(name) == label
 
 
-def test_nothing_to_show_is_an_empty_picture_not_an_error():
-    assert (
-        len(learning_curves([{"step": 1, "split": "train", "skipped": 1}], "auroc", "x").axes) == 1
-    )
+def test_nothing_to_show_is_a_heading_not_an_error(tmp_path):
+    figure = learning_curves([{"step": 1, "split": "train", "skipped": 1}], "auroc", "x")
+    assert figure.axes == []
+    assert "neither a loss nor AUROC was logged" in figure.get_suptitle()
+    save_figure(figure, tmp_path / "empty.png")
 
 
 def test_equal_figures_give_equal_bytes(tmp_path):
