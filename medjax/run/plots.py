@@ -54,6 +54,8 @@ def learning_curves(
             _draw_line(ax, *_series(rows, split, name), split)
         if name == monitor:
             _mark_best(ax, rows, name, monitor_mode)
+        if name != "loss":
+            _widen_rates(ax, [r[name] for r in rows if r.get(name) is not None])
         ax.set_ylabel(metric_label(name))
         ax.grid(alpha=0.3)
         ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
@@ -111,3 +113,15 @@ def _mark_best(ax: Axes, rows: Sequence[Mapping[str, Any]], name: str, mode: str
             "color": "black",
         }
         ax.plot([best["step"]], [best[name]], label=label, zorder=3, **style)
+
+
+def _widen_rates(ax: Axes, values: Sequence[float], span: float = 0.1) -> None:
+    """Let the axis of values in [0, 1] span at least `span`: a flat curve then looks flat.
+
+    The limits stay in [0, 1], but for the room that a marker at either end takes.
+    """
+    low, high = ax.get_ylim()
+    if high - low < span and min(values) >= 0 and max(values) <= 1:
+        room = span / 10
+        middle = min(max((low + high) / 2, span / 2 - room), 1 - span / 2 + room)
+        ax.set_ylim(middle - span / 2, middle + span / 2)

@@ -67,6 +67,26 @@ def test_a_metric_that_was_never_defined_is_a_note_not_an_empty_panel():
     assert "AUROC (macro): undefined in every evaluation" in figure.get_suptitle()
 
 
+@pytest.mark.parametrize("level", [0.0, 0.3, 0.7512, 1.0])
+def test_flat_rates_stay_flat(level):
+    values = np.clip(level + np.array([0, 0.001, -0.001]), 0, 1)
+    rows = [{"step": i, "split": "validation", "auroc": v} for i, v in enumerate(values)]
+    low, high = learning_curves(rows, "auroc", "x").axes[0].get_ylim()
+    assert high - low == pytest.approx(0.1)
+    assert low < values.min()
+    assert values.max() < high
+    assert low >= -0.02
+    assert high <= 1.02
+
+
+def test_losses_and_wide_curves_keep_the_axis_of_their_values():
+    flat = [{"step": i, "split": "train", "loss": 0.5 + 0.001 * i} for i in range(3)]
+    wide = [{"step": i, "split": "validation", "auroc": 0.5 + 0.2 * i} for i in range(3)]
+    loss, auroc = learning_curves([*flat, *wide], "auroc", "x").axes
+    assert np.ptp(loss.get_ylim()) < 0.01
+    assert np.ptp(auroc.get_ylim()) > 0.4
+
+
 @pytest.mark.parametrize(
     ("name", "label"),
     [
