@@ -129,7 +129,7 @@ def smoke(config: ConfigDict) -> None:
     config.fast_compilation = True
     config.data.image.update({"resize": 36, "crop": 32})
     for s in (config.cxr, config.ehr, config.fusion):
-        s.model.update({"backbone": "resnet6", "width": 8, "dim": 16})
+        s.model.update({"backbone": "resnet4", "width": 8, "dim": 16})
 
 
 def demo(config: ConfigDict) -> None:
@@ -261,7 +261,7 @@ CHOICES = {
     "fusion": ("lstm", "uni_ehr", "uni_cxr", "uni_ehr_lstm", "early", "joint"),
     "labels": ("task", "radiology"),
     "pairs": ("paired_ehr_cxr", "paired_ehr", "partial_ehr", "partial_ehr_cxr", "radiology"),
-    "backbone": ("resnet6", "resnet10", "resnet18", "resnet34", "resnet50", "densenet121"),
+    "backbone": ("resnet4", "resnet10", "resnet18", "resnet34", "resnet50", "densenet121"),
     "batch_statistics": ("global", "per_group"),
     "absent_images": ("masked", "zeros"),
     "unpaired_sampling": ("each_once", "random_with_replacement"),

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.signal import lfilter
 
 from medjax.data.demo.patients import HOUR, SERIES, Story, generator
 
@@ -38,17 +37,20 @@ def draw_hours(story: Story, seed: int) -> Hours:
     stays = story.stays
     order = stays.groupby("patient").cumcount().to_numpy()
     counts = np.ceil((stays.outtime - stays.intime) / HOUR).astype(int).to_numpy()
-    noise, chart_u, minutes, per_stay = [], [], [], []
+    offsets, steps, chart_u, minutes, per_stay = [], [], [], [], []
     for patient, k, count in zip(stays.patient, order, counts):
         rng = generator(seed, patient, SERIES, int(k))
         per_stay.append(np.concatenate([rng.standard_normal(1), rng.random(len(PER_STAY) - 1)]))
-        offset = OFFSET * rng.standard_normal(len(NOISE))
+        offsets.append(OFFSET * rng.standard_normal(len(NOISE)))
         # 200 hours are always drawn, so that a longer stay changes nothing of what came before.
-        steps = rng.standard_normal((len(NOISE), 200), dtype=np.float32)[:, :count]
-        slow = lfilter([np.sqrt(1 - MEMORY**2)], [1, -MEMORY], steps, axis=1)
-        noise.append(offset[:, None] + HOURLY * slow)
+        steps.append(rng.standard_normal((len(NOISE), 200), dtype=np.float32))
         chart_u.append(rng.random((200, 8), dtype=np.float32)[:count])
         minutes.append(rng.integers(0, 60, 200)[:count])
+    slow = _remembered(np.stack(steps))
+    noise = [
+        offset[:, None] + HOURLY * own[:, :count]
+        for offset, own, count in zip(offsets, slow, counts)
+    ]
     stay = np.repeat(np.arange(len(stays)), counts)
     hour = np.arange(len(stay)) - np.repeat(np.cumsum(counts) - counts, counts)
     first = np.ceil(stays.intime.to_numpy() / HOUR).astype(np.int64) * HOUR
@@ -60,6 +62,16 @@ def draw_hours(story: Story, seed: int) -> Hours:
     extra = pd.DataFrame(np.array(per_stay), columns=list(PER_STAY))
     values = _channels(story, stay, hour, drawn)
     return Hours(stay, hour, second, chart, values, extra)
+
+
+def _remembered(steps: np.ndarray) -> np.ndarray:
+    """Turn white noise [stays, channels, hours] into one that remembers, of unit variance."""
+    slow = np.empty(steps.shape)
+    last = np.zeros(steps.shape[:2])
+    for hour in range(steps.shape[2]):
+        last = np.sqrt(1 - MEMORY**2) * steps[:, :, hour].astype(np.float64) + MEMORY * last
+        slow[:, :, hour] = last
+    return slow
 
 
 def _channels(

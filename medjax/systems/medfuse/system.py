@@ -23,7 +23,7 @@ from medjax.systems.medfuse.loss import EVALUATION as EVALUATION_MODES
 from medjax.systems.medfuse.loss import Modes, forward, make_loss
 from medjax.systems.medfuse.model import MedFuse
 
-SMALL_RESNETS = {"resnet6": (1, 1), "resnet10": (1, 1, 1, 1)}
+SMALL_RESNETS = {"resnet4": (1,), "resnet10": (1, 1, 1, 1)}
 """Blocks of the stages of networks smaller than any published one, for the demo and tests."""
 
 
