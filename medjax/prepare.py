@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import medjax.data
 from medjax.data.arguments import whole_number
-from medjax.data.manifest import MANIFEST, read_manifest
+from medjax.data.manifest import MANIFEST, other_options, read_manifest
 from medjax.errors import UsageError, UserError, nearest
 
 PROGRAM = "python -m medjax.prepare"
@@ -91,6 +91,9 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         "--dry_run", action="store_true", help="write nothing; show expected rows, disk and time"
     )
     parser.add_argument(
+        "--overwrite", action="store_true", help="replace what was prepared with other options"
+    )
+    parser.add_argument(
         "--split",
         choices=("published", "hash"),
         default="published",
@@ -104,7 +107,7 @@ def parse(argv: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
 
     Raises:
         UsageError: unknown source or option (with the nearest right name), missing or stray
-            argument, a raw folder that does not exist.
+            argument, a raw folder that does not exist, an `--out` that was prepared otherwise.
     """
     sources = find_sources(Path(medjax.data.__path__[0]), medjax.data.__name__)
     name = argv[0]
@@ -142,7 +145,7 @@ def _refuse_unknown(argv: Sequence[str], options: Sequence[str]) -> None:
 
 
 def _check_folders(args: argparse.Namespace) -> None:
-    """Refuse folders that are missing, the same, or hold what another source prepared."""
+    """Refuse folders that are missing, the same, or hold what was prepared otherwise."""
     if not args.raw.is_dir():
         raise UsageError(f"--raw={args.raw}: no such folder")
     if args.out.exists() and not args.out.is_dir():
@@ -150,9 +153,16 @@ def _check_folders(args: argparse.Namespace) -> None:
     if args.out.resolve() == args.raw.resolve():
         raise UsageError("--raw and --out are the same folder; name another --out")
     if (args.out / MANIFEST).exists():
-        other = read_manifest(args.out).get("source")
+        manifest = read_manifest(args.out)
+        other = manifest.get("source")
         if other != args.source:
             raise UsageError(f"--out={args.out} holds the prepared {other}; name another --out")
+        differing = other_options(manifest, args)
+        if differing and not (args.overwrite or args.dry_run):
+            raise UsageError(
+                f"--out={args.out} was prepared with {', '.join(differing)}; name another --out, "
+                "or replace it with --overwrite"
+            )
 
 
 @contextlib.contextmanager

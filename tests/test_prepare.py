@@ -92,6 +92,39 @@ def test_folder_of_another_source_is_kept(raw, tmp_path, capsys):
     assert "mimic_iv" in capsys.readouterr().err
 
 
+def contents(folder):
+    return {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--limit=9",), "--limit=none (now 9)"),
+        (("--split=hash", "--quality=90"), "--quality=95 (now 90), --split=published (now hash)"),
+        (("--images={raw}",), "another --images"),
+        (("--raw={other}",), "with another --raw;"),
+    ],
+)
+def test_what_was_prepared_otherwise_is_kept(tmp_path, capsys, options, words):
+    from tests.data.test_cxr_table import make_table
+
+    for name in ("raw", "other"):
+        make_table(tmp_path / name)
+    out = tmp_path / "out"
+    command = ["cxr_table", f"--raw={tmp_path / 'raw'}", f"--out={out}"]
+    assert main([*command, "--workers=1"]) == 0
+    before = contents(out)
+    given = [o.format(raw=tmp_path / "raw", other=tmp_path / "other") for o in options]
+    capsys.readouterr()
+    assert main([*command, *given]) == 2
+    message = capsys.readouterr().err
+    assert words in message and "--overwrite" in message and message.count("\n") == 1
+    assert main([*command, *given, "--dry_run"]) == 0
+    assert contents(out) == before
+    assert main([*command, *given, "--overwrite"]) == 0
+    assert main([*command, *given, "--workers=2"]) == 0  # equal options: prepared again
+
+
 def test_second_writer_is_refused(raw, tmp_path, capsys):
     out = tmp_path / "out"
     out.mkdir()

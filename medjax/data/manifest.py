@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
@@ -20,7 +21,7 @@ from medjax.errors import UserError
 
 MANIFEST = "manifest.json"
 PACKAGES = ("numpy", "pandas", "pyarrow", "pillow", "array_record", "tensorflow-datasets")
-NO_EFFECT = ("source", "raw", "out", "workers", "dry_run")
+NO_EFFECT = ("source", "out", "workers", "dry_run", "overwrite")
 """Options that change no record, and so do not stand in the manifest."""
 
 
@@ -39,22 +40,55 @@ def file_digest(path: Path) -> dict[str, Any]:
 def describe_run(args: argparse.Namespace, inputs: Mapping[str, Path]) -> dict[str, Any]:
     """The part of a manifest that every source has: source, versions, options, input digests.
 
-    `inputs` maps the names of the tables that were read to their paths. Options that are paths are
-    left out: what they hold stands among the inputs.
+    `inputs` maps the names of the tables that were read to their paths.
     """
-    options = {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in sorted(vars(args).items())
-        if name not in NO_EFFECT and not isinstance(value, Path)
-    }
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {
         "source": args.source,
         "medjax_version": medjax.__version__,
         "versions": {"python": platform.python_version(), **versions},
-        "options": options,
+        **describe_options(args),
         "inputs": {name: file_digest(path) for name, path in sorted(inputs.items())},
     }
+
+
+def describe_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the `options` of a manifest, and `paths`: the digests of those that are paths.
+
+    A manifest names no place of a disk; the digest of a resolved path suffices to tell another.
+    """
+    given = {name: value for name, value in vars(args).items() if name not in NO_EFFECT}
+    paths = {name: value for name, value in given.items() if isinstance(value, Path)}
+    options = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in sorted(given.items())
+        if name not in paths
+    }
+    digests = {
+        name: hashlib.sha256(os.fsencode(path.resolve())).hexdigest()
+        for name, path in sorted(paths.items())
+    }
+    return {"options": options, "paths": digests}
+
+
+def other_options(manifest: Mapping[str, Any], args: argparse.Namespace) -> list[str]:
+    """Return what a finished preparation was given otherwise, as "--limit=4 (now none)".
+
+    Compared are the options that both know; a manifest of an earlier version may lack some.
+    """
+    described = describe_options(args)
+    old = manifest.get("options", {}) | manifest.get("paths", {})
+    new = described["options"] | described["paths"]
+    differing = []
+    for name in sorted(old.keys() & new.keys()):
+        if old[name] == new[name]:
+            continue
+        if name in manifest.get("paths", {}) or name in described["paths"]:
+            differing.append(f"another --{name}")
+            continue
+        before, now = ("none" if v in (None, "") else v for v in (old[name], new[name]))
+        differing.append(f"--{name}={before} (now {now})")
+    return differing
 
 
 def describe_set(summary: Any, labels: Sequence[str] = (), **more: Any) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def test_digest_list_is_checked(raw, tmp_path, capsys):
     assert images[7].name in message and "digest" in message
     assert run(raw, tmp_path / "out", option, "--max_bad_images=1") == 0
     (raw / "SHA256SUMS.txt").write_text("nonsense\n")
-    assert run(raw, tmp_path / "out", option) == 1
+    assert run(raw, tmp_path / "other", option) == 1
 
 
 def test_columns_by_name(raw, tmp_path):

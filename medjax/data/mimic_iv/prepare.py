@@ -115,15 +115,14 @@ def _prepare(
     moments = {task: RunningMoments(len(channels.header())) for task in tasks}
     for built in steps:
         _merge(built, excluded, moments)
-    for task in TASKS:  # a set of an earlier run would not be that of this manifest
-        shutil.rmtree(args.out / task, ignore_errors=True)
+    for name in (*TASKS, "benchmark"):  # those of an earlier run are not of this manifest
+        shutil.rmtree(args.out / name, ignore_errors=True)
     write_stays(args.out / "stays.parquet", stays, not args.unlabelled)
     summaries = {task: write_task(args.out, work, number, task, cohort, channels) for task in tasks}
     if args.benchmark_layout:
         tables = StayTables(stays, cohort.of_stays, cohort.labels[PHENOTYPING], cohort.phenotypes)
         series = (pair for bucket in buckets for pair in bucket_series(bucket))
         write_layout(work / "benchmark", tables, series, channels, rules)
-        shutil.rmtree(args.out / "benchmark", ignore_errors=True)
         (work / "benchmark").rename(args.out / "benchmark")
     normalizers = {task: _normalizer(rules, moments[task]) for task in tasks}
     return report.manifest(

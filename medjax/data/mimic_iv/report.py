@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import medjax
+from medjax.data.manifest import describe_options
 from medjax.data.mimic_iv.normalizer import Normalizer
 from medjax.data.mimic_iv.rules import Rules
 from medjax.data.mimic_iv.spill import TABLES, Tally
@@ -119,13 +120,7 @@ def manifest(
             "python": platform.python_version(),
             **{name: version(name) for name in ("numpy", "pandas", "pyarrow")},
         },
-        "options": {
-            "compat": args.compat,
-            "limit": args.limit,
-            "split": args.split,
-            "tasks": list(summaries),
-            "unlabelled": args.unlabelled,
-        },
+        **describe_options(args),
         "inputs": cohort.inputs | tally.inputs,
         "counts": [
             *cohort.counts,

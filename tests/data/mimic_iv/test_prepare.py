@@ -204,6 +204,19 @@ def test_the_manifest_counts_what_was_rejected(prepared: Path) -> None:
     assert json.dumps(manifest).count("3000000") == 0
 
 
+@pytest.mark.parametrize("argument", ["--limit=4", "--fio2_rule=always_percent", "--unlabelled"])
+def test_sets_of_other_options_are_kept(raw: Path, prepared: Path, argument: str) -> None:
+    with pytest.raises(UsageError, match=f"{argument.split('=')[0]}.*--overwrite"):
+        run(raw, prepared, argument)
+
+
+def test_no_benchmark_layout_of_an_earlier_run_stays(raw: Path, tmp_path: Path) -> None:
+    run(raw, tmp_path / "out", "--benchmark_layout", "--workers=1")
+    assert (tmp_path / "out/benchmark").is_dir()
+    run(raw, tmp_path / "out", "--overwrite", "--workers=1")
+    assert not (tmp_path / "out/benchmark").exists()
+
+
 @pytest.mark.parametrize(
     "argument", ["--tasks=mortality", "--tasks=", "--fio2_rule=wrong", "--compat=old"]
 )
