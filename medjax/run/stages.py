@@ -71,8 +71,8 @@ def _run_stages(config: ConfigDict, workdir: Path, mode: str, module: ModuleType
     data = module.open_data(config, workdir)
     mesh = sharding.make_mesh()
     results: Results = {}
-    keep = mode == "train"
-    timing: dict[str, Any] = read_json(workdir / "timing.json") if mode == "train" else {}
+    keep_all = mode != "predict"
+    timing = read_json(workdir / "timing.json")
     for stage in config.stages if mode == "train" else stages_with_weights(config, workdir):
         finished = workdir / stage / "results.json"
         if mode == "train" and finished.is_file():
@@ -85,17 +85,19 @@ def _run_stages(config: ConfigDict, workdir: Path, mode: str, module: ModuleType
             run.predict()
             continue
         results[stage], seconds = run.train_and_evaluate() if mode == "train" else run.evaluate()
-        timing[stage] = {**seconds, "seconds": time.perf_counter() - start, **memory()}
+        trained_here = bool(run.checkpoints.steps())
         # Results mark a stage as finished: evaluating a half-trained one must not write them.
-        keep = mode == "train" or finished.is_file() or not run.checkpoints.steps()
+        keep = mode == "train" or finished.is_file() or not trained_here
+        keep_all &= keep
+        if mode == "train" or not trained_here:
+            timing[stage] = {**seconds, "seconds": time.perf_counter() - start, **memory()}
         if keep and jax.process_index() == 0:
             write_json(finished, results[stage])
             write_json(workdir / "timing.json", timing)
-    if mode == "predict":
-        return results
-    if keep and jax.process_index() == 0:
+    if keep_all and jax.process_index() == 0:
         write_json(workdir / "results.json", results)
-    print_results(results)
+    if mode != "predict":
+        print_results(results)
     return results
 
 
