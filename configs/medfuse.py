@@ -122,7 +122,7 @@ def stage(fusion: str, labels: str, pairs: str) -> ConfigDict:
 
 
 def smoke(config: ConfigDict) -> None:
-    """Under 20 s with compilation, for tests."""
+    """The smallest run, about half a minute with compilation, for tests."""
     config.size = "smoke"
     small(config, patients=120, epochs=1, batch=8)
     config.evaluation.resamples = 20
