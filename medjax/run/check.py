@@ -19,9 +19,9 @@ NOT_NEGATIVE = ("patience", "save_every")
 
 def check_values(config: ConfigDict) -> None:
     """Raise UsageError for the first value that no run can use, naming its field."""
-    if not config.get("stages"):
+    if "stages" in config and not config.stages:
         raise UsageError("config.stages is empty: name at least one stage")
-    for stage in config.stages:
+    for stage in config.get("stages", ()):
         if stage not in config:
             continue
         train = config[stage].get("train", {})
