@@ -12,10 +12,10 @@ from medjax.data.images import resolve_under
 from medjax.data.manifest import describe_run, describe_set, print_manifest, write_manifest
 from medjax.data.subject_split import HASH_RULE, hash_split
 from medjax.data.tables import LABEL_VALUES, SPLIT_NAMES, coded, read_table, refuse_repeats
-from medjax.data.xray.estimate import check_space, describe, estimate
 from medjax.data.xray.film import Film
-from medjax.data.xray.options import add_image_options, encoding_of, read_digests
-from medjax.data.xray.store import NAME, Source, write_films
+from medjax.data.xray.options import add_image_options
+from medjax.data.xray.run import store_films
+from medjax.data.xray.store import NAME, Source
 from medjax.errors import UserError, nearest
 
 SOURCE = Source(
@@ -61,17 +61,10 @@ def prepare(args: argparse.Namespace) -> None:
             f"{path}: none of its {len(films):,} images is under {root}; name their folder by "
             "--images"
         )
-    encoding, digests = encoding_of(args), read_digests(args.sha256)
-    expected = estimate(root, [film.path for film in present], encoding, args.workers)
-    check_space(args.out, expected.bytes)
-    if args.dry_run:
-        print(describe(expected))
+    stored = store_films(args, root, present, SOURCE)
+    if stored is None:
         return
-    splits = ("all",) if args.unlabelled else ("train", "validation", "test")
-    budget = args.max_bad_images
-    summary, bad = write_films(
-        args.out, root, present, splits, SOURCE, encoding, args.workers, budget, digests
-    )
+    summary, bad = stored
     read = len(present) - len(bad)
     reason = "the image cannot be decoded"
     counts.append({"rule": "readable", "in": len(present), "out": read, "reason": reason})

@@ -28,10 +28,10 @@ from medjax.data.mimic_cxr.tables import (
     read_split,
 )
 from medjax.data.prepared import write_manifest
-from medjax.data.xray.estimate import check_space, describe, estimate
 from medjax.data.xray.film import Film
-from medjax.data.xray.options import add_image_options, encoding_of, read_digests
-from medjax.data.xray.store import NAME, Source, write_films
+from medjax.data.xray.options import add_image_options
+from medjax.data.xray.run import splits_of, store_films
+from medjax.data.xray.store import NAME, Source
 from medjax.errors import UsageError, UserError, nearest
 
 SOURCE = Source(
@@ -70,17 +70,10 @@ def prepare(args: argparse.Namespace) -> None:
     tables = find_tables(args.raw, args.labeller)
     selection, split_rule = _split(args, tables, _select(args, tables, root), stays)
     films = _films(selection.films, tables)
-    encoding, digests = encoding_of(args), read_digests(args.sha256)
-    expected = estimate(root, [film.path for film in films], encoding, args.workers)
-    check_space(args.out, expected.bytes)
-    if args.dry_run:
-        print(describe(expected))
+    stored = store_films(args, root, films, SOURCE)
+    if stored is None:
         return
-    splits = ("all",) if args.unlabelled else ("train", "validation", "test")
-    budget = args.max_bad_images
-    summary, bad = write_films(
-        args.out, root, films, splits, SOURCE, encoding, args.workers, budget, digests
-    )
+    summary, bad = stored
     readable = ~selection.films["dicom_id"].isin([film.dicom_id for film in bad])
     selection = selection.keep("readable", readable, "the image cannot be decoded")
     sets = {NAME: describe_set(summary, () if args.unlabelled else LABELS)}
@@ -88,7 +81,7 @@ def prepare(args: argparse.Namespace) -> None:
     if stays is not None:
         for task in tasks:
             links = link(selection.films, stays, task)
-            written = write_links(args.out, task, splits, selection.films, links, SOURCE)
+            written = write_links(args.out, task, splits_of(args), selection.films, links, SOURCE)
             sets[written.name] = describe_set(written)
             reason = f"no AP image in the window of the stay ({task})"
             counts.append({"rule": "link", "in": len(stays), "out": len(links), "reason": reason})

@@ -49,15 +49,6 @@ def find_table(raw: Path, name: str) -> Path:
     )
 
 
-def has_table(raw: Path, name: str) -> bool:
-    """Return whether the raw folder holds the table."""
-    try:
-        find_table(raw, name)
-    except UserError:
-        return False
-    return True
-
-
 def require_columns(path: Path, present: Iterable[str], required: Iterable[str]) -> None:
     """Raise a UserError that names the first required column which is not present."""
     known = [RENAMED.get(name, name) for name in present]
