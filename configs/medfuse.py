@@ -9,6 +9,9 @@ The base below is the published recipe; `smoke` and `demo` make it small.
 from ml_collections import ConfigDict, config_dict
 
 from medjax.errors import UsageError
+from medjax.run.compat import set_unless_named
+from medjax.systems.medfuse.choices import CHOICES as CHOICES
+from medjax.systems.medfuse.published import fields
 
 
 def get_config() -> ConfigDict:
@@ -17,7 +20,8 @@ def get_config() -> ConfigDict:
     config.system = "medfuse"
     config.size = "published"  # set by the words smoke, demo and published
     config.seed = 1002
-    # "default" is what is right; "published" sets every quirk listed in `finish`.
+    # "default" is what is right; "published" sets every quirk listed in
+    # medjax/systems/medfuse/published.py.
     config.compat = "default"
     config.stages = ("cxr", "ehr", "fusion")
 
@@ -255,43 +259,6 @@ RUNS = (
 )
 WORDS = {f.__name__: f for f in (*SIZES, *TASKS, *RUNS)}
 GROUPS = {"task": tuple(f.__name__ for f in TASKS), "run": tuple(f.__name__ for f in RUNS)}
-CHOICES = {
-    "compat": ("default", "published"),
-    "data.task": ("in_hospital_mortality", "phenotyping"),
-    "fusion": ("lstm", "uni_ehr", "uni_cxr", "uni_ehr_lstm", "early", "joint"),
-    "labels": ("task", "radiology"),
-    "pairs": ("paired_ehr_cxr", "paired_ehr", "partial_ehr", "partial_ehr_cxr", "radiology"),
-    "backbone": ("resnet4", "resnet10", "resnet18", "resnet34", "resnet50", "densenet121"),
-    "batch_statistics": ("global", "per_group"),
-    "absent_images": ("masked", "zeros"),
-    "unpaired_sampling": ("each_once", "random_with_replacement"),
-    "epoch_order": ("train_then_validate", "validate_then_train"),
-    "frozen_encoder_mode": ("eval", "train"),
-    "on_not_finite": ("stop", "skip"),
-    "optimizer.name": ("adam", "adamw", "sgd"),
-    "optimizer.schedule": ("constant", "warmup_cosine"),
-    "monitor_mode": ("max", "min"),
-    "matmul_precision": ("default", "high", "highest"),
-    "precision": ("float32", "bfloat16"),
-    "bootstrap_when": ("final", "always"),
-    "bootstrap_one_class": ("redraw", "fail"),
-    "sharding.parameters": ("replicated", "sharded"),
-}
-
-# What `config.compat = "published"` sets, unless the field is named on the command line.
-PUBLISHED = {
-    "data.unpaired_sampling": "random_with_replacement",
-    "data.val_unpaired_ratio": 0.0,
-    "data.test_unpaired_ratio": 1.0,
-    "evaluation.bootstrap_when": "always",
-    "evaluation.bootstrap_one_class": "fail",
-}
-PUBLISHED_STAGE = {
-    "model.absent_images": "zeros",
-    "optimizer.b2": 0.9,
-    "train.epoch_order": "validate_then_train",
-    "train.frozen_encoder_mode": "train",
-}
 
 
 def finish(config: ConfigDict, named: frozenset[str]) -> None:
@@ -307,15 +274,5 @@ def finish(config: ConfigDict, named: frozenset[str]) -> None:
             "the published recipe needs prepared data: make it with `python -m medjax.prepare "
             "mimic_iv --raw=... --out=FOLDER` and give --config.data.dir=FOLDER"
         )
-    if config.compat != "published":
-        return
-    fields = dict(PUBLISHED)
-    for s in ("cxr", "ehr", "fusion"):
-        fields |= {f"{s}.{name}": value for name, value in PUBLISHED_STAGE.items()}
-    for name, value in fields.items():
-        if name not in named:
-            section, _, last = name.rpartition(".")
-            part = config
-            for key in section.split("."):
-                part = part[key]
-            part[last] = value
+    if config.compat == "published":
+        set_unless_named(config, fields(("cxr", "ehr", "fusion")), named)
