@@ -34,7 +34,7 @@ from medjax.systems.medfuse.convert import to_published
 from medjax.systems.medfuse.freezing import encoder_modes, role
 from medjax.systems.medfuse.loss import Modes, make_loss
 from medjax.systems.medfuse.model import MedFuse
-from medjax.systems.medfuse.system import make_model
+from medjax.systems.medfuse.network import make_model
 
 CHANNELS, LABELS, CHECKED_STEPS = 76, 25, 3
 Step = Callable[[], float]

@@ -54,10 +54,28 @@ class SeriesEncoder(nn.Module):
         Returns:
             The last layer's state at each row's end [batch, dim], with dropout in training.
         """
-        states, last = series, None
-        for lstm in self.lstms:
+        return self.after_first(self.first(series, length), length, train=train)
+
+    def first(self, series: jax.Array, length: jax.Array) -> jax.Array:
+        """Return the first layer's states [batch, time, dim], zero from each row's end on."""
+        return self.lstms[0](series, length)[0]
+
+    def after_first(self, states: jax.Array, length: jax.Array, *, train: bool) -> jax.Array:
+        """Run the further layers over states of the first [batch, time, dim], as `__call__`.
+
+        Where there is no further layer, the given states are read at each row's end.
+        """
+        last = state_at_end(states, length)
+        for lstm in self.lstms[1:]:
             states, last = lstm(states, length)
         return self.drop(last, deterministic=not train)
+
+
+def state_at_end(states: jax.Array, length: jax.Array) -> jax.Array:
+    """Return states [batch, time, dim] at the last step of each row, zero for an empty row."""
+    index = jnp.maximum(length - 1, 0)[:, None, None]
+    last = jnp.take_along_axis(states, index, axis=1)[:, 0]
+    return jnp.where(length[:, None] > 0, last, 0)
 
 
 def make_backbone(

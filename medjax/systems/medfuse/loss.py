@@ -7,8 +7,8 @@ import jax
 
 from medjax.losses import masked_mean, sigmoid_cross_entropy
 from medjax.run.system import Aux, Batch, Variables
+from medjax.systems.medfuse.base import Prediction, TwoEncoders
 from medjax.systems.medfuse.encoders import standardise_film
-from medjax.systems.medfuse.model import MedFuse, Prediction
 
 
 class Modes(NamedTuple):
@@ -23,7 +23,7 @@ EVALUATION = Modes(False, False, False)
 
 
 def forward(
-    model: MedFuse, variables: Variables, batch: Batch, key: jax.Array, modes: Modes
+    model: TwoEncoders, variables: Variables, batch: Batch, key: jax.Array, modes: Modes
 ) -> tuple[Prediction, Mapping[str, Any]]:
     """Run the model on a batch; return (prediction, the running statistics after it).
 
@@ -47,7 +47,7 @@ def forward(
 
 
 def make_loss(
-    model: MedFuse, modes: Modes
+    model: TwoEncoders, modes: Modes
 ) -> Callable[[Variables, Batch, jax.Array, jax.Array], tuple[jax.Array, Aux]]:
     """Return the loss of an `Update` for a model that trains in these modes."""
 

@@ -1,0 +1,31 @@
+"""The network that a stage's options ask for."""
+
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from medjax.systems.medfuse.base import TwoEncoders
+from medjax.systems.medfuse.model import MedFuse
+
+SMALL_RESNETS = {"resnet4": (1,), "resnet10": (1, 1, 1, 1)}
+"""Blocks of the stages of networks smaller than any published one, for the demo and tests."""
+
+
+def make_model(stage: ConfigDict, classes: int, precision: str) -> TwoEncoders:
+    """Return the network of a stage with `classes` outputs."""
+    options = stage.model
+    small = options.backbone in SMALL_RESNETS
+    return MedFuse(
+        fusion=options.fusion,
+        backbone="resnet" if small else options.backbone,
+        stage_sizes=SMALL_RESNETS.get(options.backbone, ()),
+        width=options.width,
+        dim=options.dim,
+        layers=options.layers,
+        dropout=options.dropout,
+        num_classes=classes,
+        vision_num_classes=classes,
+        labels="radiology" if stage.data.labels == "radiology" else "pheno",
+        absent_images=options.absent_images,
+        groups=options.groups if options.batch_statistics == "per_group" else 1,
+        dtype=jnp.dtype(precision),
+    )
