@@ -19,6 +19,9 @@ from medjax.run.system import Batch, BatchPlan, Outputs, System, Variables
 EVALUATION = -1
 """The epoch under which `plan` gives the fixed order of an evaluation."""
 
+Predicted = dict[str, tuple[np.ndarray, Outputs]]
+"""{split: (positions [n], outputs)}"""
+
 
 def collate_rows(
     collate: Callable[[str, int, BatchPlan, slice], Batch],
@@ -70,7 +73,8 @@ class Predictor:
             for name, array in outputs.items():
                 parts.setdefault(name, []).append(sharding.fetch(array)[valid])
         positions = np.concatenate([plan.indices for plan in plans])
-        return positions, {name: np.concatenate(arrays) for name, arrays in parts.items()}
+        outputs = {name: np.concatenate(arrays) for name, arrays in parts.items()}
+        return positions, {**outputs, "position": positions}
 
     def _run(self, variables: Variables, batch: Mapping, key: jax.Array) -> Mapping:
         shape = tuple(sorted((name, array.shape) for name, array in batch.items()))
@@ -85,13 +89,20 @@ class Predictor:
 
 
 def score(
-    system: System, predictor: Predictor, variables: Variables, splits: tuple[str, ...], final: bool
-) -> tuple[dict[str, dict[str, Metric]], dict[str, tuple[np.ndarray, Outputs]]]:
+    system: System,
+    predictor: Predictor,
+    variables: Variables,
+    splits: tuple[str, ...],
+    final: bool,
+    known: Predicted | None = None,
+) -> tuple[dict[str, dict[str, Metric]], Predicted]:
     """Return ({split: {metric name: Metric}}, {split: (positions, outputs)}).
 
-    A split without examples has one metric, `examples`, with the reason.
+    `known` is what these weights predicted already. A split without examples has one metric,
+    `examples`, with the reason.
     """
-    predicted = {split: predictor.split(variables, split) for split in splits}
+    known = known or {}
+    predicted = {s: known.get(s) or predictor.split(variables, s) for s in splits}
     outputs = {split: pair[1] for split, pair in predicted.items() if len(pair[0])}
     metrics = {
         split: dict(system.evaluate(split, outputs, final))

@@ -19,7 +19,8 @@ from medjax.errors import UsageError, UserError, nearest
 from medjax.files import write_json
 from medjax.run import init_from, plots, sharding
 from medjax.run.checkpoint import Checkpoints
-from medjax.run.evaluate import EVALUATION, Predictor, score, write_predictions
+from medjax.run.evaluate import EVALUATION, Predicted, Predictor, score, write_predictions
+from medjax.run.fit import fit, read_fitted
 from medjax.run.report.metrics_log import MetricsLog, read_rows
 from medjax.run.report.tables import parameter_table, results_table
 from medjax.run.signals import Signals, catch_signals
@@ -151,7 +152,14 @@ class Stage:
         if system.updates:
             timing = self.train(system, predictor, variables)
             variables = init_from.read_variables(init_from.Source(self.folder, "best"))
-        return self.score(system, predictor, variables), timing.to_json()
+        else:
+            self.checkpoints.save(0, init_state(system, variables, self.key), {}, best=True)
+        predicted: Predicted = {}
+        if system.fit is not None:
+            predicted = {s: predictor.split(variables, s) for s in system.fit_splits}
+            artefacts = {**system.artefacts, "fitted": fit(system, predicted, self.folder)}
+            system = self.module.build(self.config, self.name, self.data, artefacts)
+        return self.score(system, predictor, variables, predicted), timing.to_json()
 
     def evaluate(self) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
         """Score existing weights: the run's best, or those of `init_from` with no training run."""
@@ -176,7 +184,13 @@ class Stage:
             text = self.options.init_from
             source = init_from.find_source(text, self.workdir, self.config.stages, self.name)
         artefacts = init_from.read_artefacts(source)
+        artefacts["fitted"] = read_fitted(source.folder)
         system = self.module.build(self.config, self.name, self.data, artefacts)
+        if system.fit is not None and not artefacts["fitted"]:
+            raise UserError(
+                f"{source.folder} holds weights but nothing fitted, which stage {self.name} needs: "
+                "run the stage in --mode=train"
+            )
         shapes = jax.eval_shape(system.init, self.key, self.example_batch(system))
         return system, init_from.fitting(shapes, source)
 
@@ -245,11 +259,18 @@ class Stage:
         )
 
     def score(
-        self, system: System, predictor: Predictor, variables: Variables
+        self,
+        system: System,
+        predictor: Predictor,
+        variables: Variables,
+        known: Predicted | None = None,
     ) -> dict[str, dict[str, Any]]:
-        """Score the stage's splits, write predictions and plots, return the metrics as JSON."""
+        """Score the stage's splits, write predictions and plots, return the metrics as JSON.
+
+        `known` is what these weights predicted already.
+        """
         splits = self.final_splits(system)
-        metrics, predicted = score(system, predictor, variables, splits, final=True)
+        metrics, predicted = score(system, predictor, variables, splits, final=True, known=known)
         if jax.process_index() == 0:
             self.draw(system, predicted, metrics)
         for split, (positions, outputs) in predicted.items():

@@ -7,7 +7,9 @@ The loop knows nothing else of a system. `medjax.systems.<name>.system` provides
 
 where `config` is the whole config, `data` whatever the system wants to hand from the first to the
 second, `stage` the name of one of `config.stages`, and `artefacts` what the training run stored
-beside its weights (None while training): predictions use its normaliser, not the new data's.
+beside its weights (None while training): predictions use its normaliser, not the new data's. A
+stage that fits something on frozen outputs is built a second time, with it in
+`artefacts["fitted"]`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +29,8 @@ Batch = Mapping[str, Any]
 "mask" [batch] (False: padding row)."""
 
 Outputs = Mapping[str, np.ndarray]
-"""What `predict` gave for every example of a split, in order, padding removed."""
+"""What `predict` gave for every example of a split, in order, padding removed; and "position" [n],
+which says where in the split each example stands."""
 
 
 class Aux(NamedTuple):
@@ -80,7 +83,7 @@ class System(NamedTuple):
     init: Callable[[jax.Array, Batch], Variables]
     """(key, batch) -> fresh variables."""
     updates: tuple[Update, ...]
-    """In order, on every batch; empty for a stage that only evaluates."""
+    """In order, on every batch; empty for a stage that only evaluates, or fits."""
     plan: Callable[[str, int], Sequence[BatchPlan]]
     """(split, epoch) -> the batches of one pass, the same on every host. Epoch -1: evaluation."""
     collate: Callable[[str, int, BatchPlan, slice], Batch]
@@ -95,6 +98,12 @@ class System(NamedTuple):
     live here; `final` is False for the cheaper evaluations during training."""
     draw: Callable[[str, Mapping[str, Outputs], Mapping[str, Metric]], Mapping[str, Any]] = no_plots
     """(split, outputs, metrics) -> {file stem: matplotlib figure} for the final evaluation."""
+    fit: Callable[[Mapping[str, Outputs]], Mapping[str, np.ndarray]] | None = None
+    """{split: outputs} -> arrays by name, fitted on the frozen outputs of `fit_splits` once the
+    best weights are there, and stored beside them (`medjax.run.fit`). `table`, `evaluate` and
+    `draw` find them in `artefacts["fitted"]`; `predict` must not need them."""
+    fit_splits: tuple[str, ...] = ("train", "validation")
+    """The splits that `fit` reads."""
     project: Callable[[Variables], Variables] = identity
     """Applied to the variables before each step (normalised prototypes)."""
     splits: tuple[str, ...] = ("train", "validation", "test")
