@@ -1,0 +1,64 @@
+"""Where the weights stand in what a checkpoint holds, and the prefixes of their names."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from medjax.weights.errors import MalformedError
+from medjax.weights.tensors import Tensor
+from medjax.weights.unpickle import Opaque
+
+CONTAINERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "module")
+"""Keys under which training scripts keep the weights, the first that is there."""
+
+PREFIXES = ("module.", "model.", "net.", "_orig_mod.")
+"""What wrappers put before every name: DataParallel, Lightning, torch.compile."""
+
+
+def find_state_dict(saved: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Return (key of the weights, weights by name, plain values beside them).
+
+    Raises:
+        MalformedError: no weights are there, or it is not clear which are meant.
+    """
+    if isinstance(saved, Opaque):
+        raise MalformedError(
+            f"it holds a whole object ({saved.name}), not its weights: save them with "
+            "torch.save(model.state_dict(), ...)"
+        )
+    if not isinstance(saved, dict):
+        raise MalformedError("it holds no dictionary of weights")
+    if _holds_tensors(saved):
+        return "", _named(saved), {}
+    extra = {
+        name: value
+        for name, value in saved.items()
+        if isinstance(name, str) and isinstance(value, str | int | float | bool | None)
+    }
+    for name in CONTAINERS:
+        if _holds_tensors(saved.get(name)):
+            return name, _named(saved[name]), extra
+    others = [name for name, value in saved.items() if _holds_tensors(value)]
+    if len(others) == 1:
+        return str(others[0]), _named(saved[others[0]]), extra
+    if others:
+        names = ", ".join(sorted(map(str, others)))[:200]
+        raise MalformedError(f"it holds several sets of weights ({names}); save one of them alone")
+    held = ", ".join(sorted(map(str, saved)))[:200]
+    raise MalformedError(f"it holds no weights, only {held or 'an empty dictionary'}")
+
+
+def _holds_tensors(value: Any) -> bool:
+    return isinstance(value, dict) and any(isinstance(inner, Tensor) for inner in value.values())
+
+
+def _named(weights: Mapping[Any, Any]) -> dict[str, Any]:
+    return {name: value for name, value in weights.items() if isinstance(name, str)}
+
+
+def common_prefix(names: Iterable[str]) -> str:
+    """Return a wrapper's prefix that all names bear, or ""."""
+    names = list(names)
+    for prefix in PREFIXES:
+        if names and all(name.startswith(prefix) for name in names):
+            return prefix
+    return ""
