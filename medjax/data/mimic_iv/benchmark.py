@@ -12,13 +12,24 @@ import pandas as pd
 from medjax.data.mimic_iv.channels import Channels, read_json
 from medjax.data.mimic_iv.diagnoses import Phenotypes
 from medjax.data.mimic_iv.episodes import TimeSeries
+from medjax.data.mimic_iv.hourly import (
+    DECOMPENSATION_HOURS,
+    Course,
+    asks_mortality,
+    decompensation,
+    lived_hours,
+    prediction_hours,
+    remaining_stay,
+)
 from medjax.data.mimic_iv.rules import Rules
 from medjax.data.mimic_iv.tasks import (
+    DECOMPENSATION,
+    EPS,
     MORTALITY,
+    MULTITASK,
     PHENOTYPING,
     Excluded,
-    decompensation,
-    remaining_stay,
+    benchmark_task,
     sample,
 )
 
@@ -36,7 +47,13 @@ ETHNICITY_CODES = {
     **{"ASIAN": 1, "BLACK": 2, "CARIBBEAN ISLAND": 2, "HISPANIC": 3, "SOUTH AMERICAN": 3},
     **{"WHITE": 4, "MIDDLE EASTERN": 4, "PORTUGUESE": 4},
 }
-LISTFILE_TASKS = (MORTALITY, PHENOTYPING, "decompensation", "length_of_stay")
+MULTITASK_COLUMNS = (
+    *("filename", "length of stay", "in-hospital mortality task (pos;mask;label)"),
+    *("length of stay task (masks;labels)", "phenotyping task (labels)"),
+    "decompensation task (masks;labels)",
+)
+MORTALITY_POSITION = 47
+"""The step after which the multitask list asks for mortality."""
 
 
 def all_stays(stays: pd.DataFrame) -> pd.DataFrame:
@@ -123,6 +140,14 @@ def series_table(series: TimeSeries, channels: Channels) -> pd.DataFrame:
     return table
 
 
+def list_columns(task: str, phenotypes: Phenotypes) -> tuple[str, ...]:
+    """Return the header of a task's listfile.csv."""
+    if task == MULTITASK:
+        return MULTITASK_COLUMNS
+    labels = phenotypes.names if task == PHENOTYPING else ("y_true",)
+    return ("stay", "period_length", "stay_id", *labels)
+
+
 def listfile(
     task: str,
     stays: pd.DataFrame,
@@ -132,43 +157,64 @@ def listfile(
 ) -> list[tuple[str, ...]]:
     """Return the fields of the lines of a task's listfile.csv, sorted as the stays are.
 
+    The multitask list has no way to say that phenotypes are not known: stays without diagnoses are
+    left out of it.
+
     Args:
-        task: one of LISTFILE_TASKS.
+        task: one of BENCHMARK_TASKS.
         stays: the cohort with `diagnosed`.
         series: row of the stay and its series.
         labels: uint8 [stays, 25], the phenotypes.
         rules: of which `stays_without_diagnoses` matters.
     """
     lines: list[tuple[str, ...]] = []
+    wanted = benchmark_task(task)._replace(diagnosed_only=task in (PHENOTYPING, MULTITASK))
     for row, charted in series:
         stay = stays.iloc[row]
         name = f"{stay.subject_id}_episode{stay.episode}_timeseries.csv"
         try:
-            rows = _list_rows(task, stay, charted, labels[row], rules)
+            read = sample(wanted, charted, 24 * stay.los, stay.diagnosed, rules)
         except Excluded:
             continue
+        course = course_of(stay, read.series.hours[0])
+        if task == MULTITASK:
+            lines.append((name, *_multitask_fields(course, labels[row])))
+            continue
+        rows = _list_rows(task, course, read.period, labels[row])
         lines += [(name, period, str(stay.stay_id), *values) for period, *values in rows]
     return lines
 
 
 def _list_rows(
-    task: str, stay: pd.Series, series: TimeSeries, labels: np.ndarray, rules: Rules
+    task: str, course: Course, period: float, phenotypes: np.ndarray
 ) -> list[tuple[str, ...]]:
     """Return (period_length, label, ...) of every line of one stay."""
-    los_hours = 24 * stay.los
-    reads = task if task in (MORTALITY, PHENOTYPING) else PHENOTYPING
-    diagnosed = stay.diagnosed or (
-        task not in (MORTALITY, PHENOTYPING) and rules.stays_without_diagnoses != "skip_everywhere"
-    )
-    period = sample(reads, series, los_hours, diagnosed, rules).period
     if task == MORTALITY:
-        return [("0", str(stay.mortality))]
+        return [("0", str(int(course.died)))]
     if task == PHENOTYPING:
-        return [(f"{period:.6f}", *(str(bit) for bit in labels))]
-    if task == "decompensation":
-        lived = (stay.deathtime - stay.intime).total_seconds() / 3600
-        lived = np.inf if np.isnan(lived) else lived
-        hours, dies = decompensation(series, los_hours, lived, bool(stay.mortality))
-        return [(f"{hour:.6f}", str(bit)) for hour, bit in zip(hours, dies)]
-    hours, remaining = remaining_stay(series, los_hours)
-    return [(f"{hour:.6f}", f"{left:.6f}") for hour, left in zip(hours, remaining)]
+        return [(f"{period:.6f}", *(str(bit) for bit in phenotypes))]
+    if task == DECOMPENSATION:
+        return [(f"{hour:.6f}", str(bit)) for hour, bit in zip(*decompensation(course))]
+    return [(f"{hour:.6f}", f"{left:.6f}") for hour, left in zip(*remaining_stay(course))]
+
+
+def _multitask_fields(course: Course, phenotypes: np.ndarray) -> tuple[str, ...]:
+    """Return the fields of the multitask line of one stay after its file name."""
+    asked = asks_mortality(course)
+    lived = min(course.los_hours, course.lived_hours)
+    stay_hours, alive_hours = (np.arange(0.0, end + EPS) for end in (course.los_hours, lived))
+    dies = course.died & (course.lived_hours - alive_hours < DECOMPENSATION_HOURS)
+    masks = [
+        np.isin(hours, prediction_hours(course.first, hours[-1])).astype(int)
+        for hours in (stay_hours, alive_hours)
+    ]
+    mortality = (MORTALITY_POSITION * asked, int(asked), int(course.died))
+    remaining = [f"{course.los_hours - hour:.6f}" for hour in stay_hours]
+    parts = (mortality, [*masks[0], *remaining], phenotypes, [*masks[1], *dies.astype(int)])
+    return (f"{course.los_hours:.6f}", *(";".join(map(str, part)) for part in parts))
+
+
+def course_of(stay: pd.Series, first: float) -> Course:
+    """Return the course of a stay whose first row lies at the hour `first`."""
+    times = (time.to_datetime64() for time in (stay.intime, stay.deathtime))
+    return Course(first, 24 * stay.los, float(lived_hours(*times)), bool(stay.mortality))

@@ -15,10 +15,11 @@ from medjax.data.mimic_iv.channels import Channels
 from medjax.data.mimic_iv.discretize import discretize
 from medjax.data.mimic_iv.episodes import TimeSeries, series_of_stays, series_points
 from medjax.data.mimic_iv.events import CohortIndex
+from medjax.data.mimic_iv.hourly import Course, check_predicted
 from medjax.data.mimic_iv.normalizer import RunningMoments
 from medjax.data.mimic_iv.rules import Rules
 from medjax.data.mimic_iv.spill import Encoder, spill_path
-from medjax.data.mimic_iv.tasks import Excluded, sample
+from medjax.data.mimic_iv.tasks import Excluded, Sample, Task, sample
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,25 @@ class Bucket:
     number: int
     folder: Path
     stays: pd.DataFrame
-    """Its stays, with the columns `diagnosed` and `split` beside those of the cohort."""
+    """Its stays, with the columns `diagnosed`, `lived_hours` and `split` beside the cohort's."""
     first: int
     """Row of its first stay in the whole cohort."""
     channels: Channels
     rules: Rules
-    tasks: tuple[str, ...]
+    tasks: tuple[Task, ...]
+
+
+class StaySample(NamedTuple):
+    """What a task reads of one stay, discretised."""
+
+    row: int
+    """Row of the stay in the cohort."""
+    period: float
+    """Hours from admission to the end."""
+    first: float
+    """Hour of the first row of the series."""
+    data: np.ndarray
+    """float32 [steps, columns]."""
 
 
 class Built(NamedTuple):
@@ -63,42 +77,55 @@ def bucket_series(bucket: Bucket) -> Iterator[tuple[int, TimeSeries]]:
 def build_bucket(bucket: Bucket) -> Built:
     """Write the samples of one bucket, for each task a file.
 
-    The file holds `row` int64 [samples] (row of the stay in the cohort), `period` float64
-    [samples], `steps` int64 [samples] and `data` float32 [sum of steps, 76].
+    The file holds `row` int64 [samples] (row of the stay in the cohort), `period` and `first`
+    float64 [samples] (hours: the end, the first row of the series), `steps` int64 [samples] and
+    `data` float32 [sum of steps, columns].
     """
-    channels, stays = bucket.channels, bucket.stays
-    width = len(channels.header())
-    excluded: dict[str, Counter[str]] = {task: Counter() for task in bucket.tasks}
-    moments = {task: RunningMoments(width) for task in bucket.tasks}
-    built: dict[str, list[tuple[int, float, np.ndarray]]] = {task: [] for task in bucket.tasks}
-    los, diagnosed, split = stays.los.to_numpy(), stays.diagnosed.to_numpy(), stays.split.to_list()
+    width = len(bucket.channels.header())
+    names = [task.name for task in bucket.tasks]
+    excluded: dict[str, Counter[str]] = {name: Counter() for name in names}
+    moments = {name: RunningMoments(width) for name in names}
+    built: dict[str, list[StaySample]] = {name: [] for name in names}
+    stays = list(bucket.stays.itertuples(index=False))
     silent = len(stays)
-    for global_row, series in bucket_series(bucket):
-        row = global_row - bucket.first
+    for row, series in bucket_series(bucket):
         silent -= 1
+        made: dict[float, np.ndarray] = {}  # by period: most tasks read the whole stay
         for task in bucket.tasks:
             try:
-                read, period = sample(task, series, 24 * los[row], diagnosed[row], bucket.rules)
+                read, period = _read(task, series, stays[row - bucket.first], bucket.rules)
             except Excluded as e:
-                excluded[task][str(e)] += 1
+                excluded[task.name][str(e)] += 1
                 continue
-            data = discretize(read.hours, read.values, channels, period)
-            if split[row] == "train":
-                moments[task].add(data)
-            built[task].append((global_row, period, data.astype(np.float32)))
-    for task, samples in built.items():
-        excluded[task]["no event at all"] += silent
-        _save(sample_path(bucket.folder, task, bucket.number), samples, width)
+            if period not in made:
+                made[period] = discretize(read.hours, read.values, bucket.channels, period)
+            if stays[row - bucket.first].split == "train":
+                moments[task.name].add(made[period])
+            data = made[period].astype(np.float32)
+            built[task.name].append(StaySample(row, period, float(read.hours[0]), data))
+    for name, samples in built.items():
+        excluded[name]["no event at all"] += silent
+        _save(sample_path(bucket.folder, name, bucket.number), samples, width)
     return Built(excluded, moments)
 
 
-def _save(path: Path, samples: list[tuple[int, float, np.ndarray]], width: int) -> None:
+def _read(task: Task, series: TimeSeries, stay: Any, rules: Rules) -> Sample:
+    """Return what a task reads of a stay; Excluded when it is not part of the task."""
+    los_hours = 24 * stay.los
+    read = sample(task, series, los_hours, stay.diagnosed, rules)
+    first, died = float(read.series.hours[0]), bool(stay.mortality)
+    check_predicted(task, Course(first, los_hours, stay.lived_hours, died))
+    return read
+
+
+def _save(path: Path, samples: list[StaySample], width: int) -> None:
     """Write samples as arrays without pickles."""
-    data = [data for _, _, data in samples]
+    data = [sample.data for sample in samples]
     np.savez(
         path,
-        row=np.array([row for row, _, _ in samples], np.int64),
-        period=np.array([period for _, period, _ in samples], np.float64),
+        row=np.array([sample.row for sample in samples], np.int64),
+        period=np.array([sample.period for sample in samples], np.float64),
+        first=np.array([sample.first for sample in samples], np.float64),
         steps=np.array([len(part) for part in data], np.int64),
         data=np.concatenate(data) if data else np.zeros((0, width), np.float32),
     )
@@ -113,11 +140,12 @@ def build_all(buckets: list[Bucket], workers: int) -> Iterator[Built]:
         yield from pool.map(build_bucket, buckets)
 
 
-def read_samples(folder: Path, task: str, buckets: int) -> Iterator[tuple[int, float, np.ndarray]]:
-    """Yield (row of the stay in the cohort, period, data float32 [steps, 76]) of a task."""
+def read_samples(folder: Path, task: str, buckets: int) -> Iterator[StaySample]:
+    """Yield the samples of a task, by stay."""
     for number in range(buckets):
         with np.load(sample_path(folder, task, number), allow_pickle=False) as file:
             held: dict[str, Any] = dict(file)
         ends = np.cumsum(held["steps"])
-        for row, period, end, steps in zip(held["row"], held["period"], ends, held["steps"]):
-            yield int(row), float(period), held["data"][end - steps : end]
+        columns = (held[name].tolist() for name in ("row", "period", "first", "steps"))
+        for row, period, first, steps, end in zip(*columns, ends):
+            yield StaySample(row, period, first, held["data"][end - steps : end])

@@ -22,7 +22,12 @@ from medjax.data.mimic_iv.channels import Channels, read_json
 from medjax.data.mimic_iv.diagnoses import Phenotypes
 from medjax.data.mimic_iv.episodes import TimeSeries
 from medjax.data.mimic_iv.rules import Rules
-from medjax.data.mimic_iv.tasks import MORTALITY, MORTALITY_HOURS, PHENOTYPING, within_period
+from medjax.data.mimic_iv.tasks import (
+    BENCHMARK_TASKS,
+    MORTALITY,
+    MORTALITY_HOURS,
+    within_period,
+)
 
 LIST_OF = {"train": "train", "validation": "val", "test": "test"}
 
@@ -56,7 +61,7 @@ def write_layout(
         rules: the rules of the preparation.
     """
     _write_subjects(folder / "root", tables)
-    lists: dict[str, list[tuple[str, ...]]] = {task: [] for task in benchmark.LISTFILE_TASKS}
+    lists: dict[str, list[tuple[str, ...]]] = {task: [] for task in BENCHMARK_TASKS}
     bits = benchmark.diagnosis_bits(tables.of_stays, tables.stays.stay_id.to_numpy(), rules)
     for row, charted in series:
         stay = tables.stays.iloc[row]
@@ -64,7 +69,7 @@ def write_layout(
         stem = folder / "root" / part / str(stay.subject_id) / f"episode{stay.episode}"
         _episode(stay, charted, bits[row], channels).to_csv(f"{stem}.csv", index=False)
         _write_series(Path(f"{stem}_timeseries.csv"), charted, channels)
-        for task in benchmark.LISTFILE_TASKS:
+        for task in BENCHMARK_TASKS:
             lines = benchmark.listfile(task, tables.stays, [(row, charted)], tables.labels, rules)
             if lines:
                 end = MORTALITY_HOURS if task == MORTALITY else 24 * stay.los
@@ -120,9 +125,8 @@ def _write_lists(folder: Path, task: str, lines: list[tuple[str, ...]], tables: 
     """Write the three list files of a task."""
     folder.mkdir(parents=True, exist_ok=True)
     split_of = dict(zip(tables.stays.subject_id.astype(str), tables.stays.split))
-    names = tables.phenotypes.names if task == PHENOTYPING else ("y_true",)
     for split, part in LIST_OF.items():
         with open(folder / f"{part}_listfile.csv", "w", encoding="utf-8", newline="") as f:
             writer = csv.writer(f, lineterminator="\n")
-            writer.writerow(("stay", "period_length", "stay_id", *names))
+            writer.writerow(benchmark.list_columns(task, tables.phenotypes))
             writer.writerows(ln for ln in lines if split_of[ln[0].split("_")[0]] == split)

@@ -1,4 +1,4 @@
-"""MIMIC-IV (1.0 to 3.x, csv or csv.gz): ICU stays for in-hospital mortality and phenotyping."""
+"""MIMIC-IV (1.0 to 3.x, csv or csv.gz): ICU stays for mortality, phenotyping and more."""
 
 import argparse
 import shutil
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from medjax.data.arguments import positive_number
 from medjax.data.manifest import MANIFEST, print_manifest, write_manifest
 from medjax.data.mimic_iv import report
 from medjax.data.mimic_iv.build import Bucket, Built, bucket_series, build_all
@@ -20,7 +21,14 @@ from medjax.data.mimic_iv.rules import CHOICES, Rules
 from medjax.data.mimic_iv.sets import write_stays, write_task
 from medjax.data.mimic_iv.spill import TABLES, bucket_of_stays, spill_events
 from medjax.data.mimic_iv.study import Cohort, load_cohort
-from medjax.data.mimic_iv.tasks import PHENOTYPING, TASKS
+from medjax.data.mimic_iv.tasks import (
+    BENCHMARK_TASKS,
+    DEFAULT_TASKS,
+    MORTALITY_HOURS,
+    PHENOTYPING,
+    Task,
+    benchmark_task,
+)
 from medjax.errors import UsageError, nearest
 
 SUBJECTS_A_BUCKET = 500
@@ -28,7 +36,17 @@ SUBJECTS_A_BUCKET = 500
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this source."""
-    parser.add_argument("--tasks", default=",".join(TASKS), help="tasks, separated by commas")
+    parser.add_argument(
+        "--tasks",
+        default=",".join(DEFAULT_TASKS),
+        help=f"of {', '.join(BENCHMARK_TASKS)}, separated by commas, or all",
+    )
+    parser.add_argument(
+        "--window_hours",
+        type=positive_number,
+        default=MORTALITY_HOURS,
+        help="in-hospital mortality: hours observed, of stays at least that long",
+    )
     parser.add_argument(
         "--compat",
         choices=("default", "published"),
@@ -44,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--benchmark_layout",
         action="store_true",
-        help="also write OUT/benchmark, the csv files of the published pipeline, four tasks",
+        help="also write OUT/benchmark, the csv files of the published pipeline, five tasks",
     )
     for name, choices in CHOICES.items():
         parser.add_argument(f"--{name}", choices=choices, help="rule; see mimic_iv/rules.py")
@@ -60,16 +78,16 @@ def prepare(args: argparse.Namespace) -> None:
         UserError: a table or column is missing, or a file is damaged or full of errors.
         UsageError: an option has an unknown value.
     """
-    rules, tasks = rules_of(args), tasks_of(args.tasks)
-    if args.benchmark_layout and args.unlabelled:
-        raise UsageError("--benchmark_layout needs labels; leave out --unlabelled")
+    rules, tasks = rules_of(args), tasks_of(args.tasks, args.window_hours)
+    check_layout(args)
     if args.dry_run:
         report.print_forecast(args.raw, args.out, args.workers)
         return
     for name in TABLES:
         open_event_table(args.raw, name).position.close()
     lists = args.split == "published"
-    cohort = load_cohort(args.raw, rules, tasks, not args.unlabelled, lists, args.limit)
+    names = tuple(task.name for task in tasks)
+    cohort = load_cohort(args.raw, rules, names, not args.unlabelled, lists, args.limit)
     work = args.out / ".mimic_iv.partial"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
@@ -89,18 +107,33 @@ def rules_of(args: argparse.Namespace) -> Rules:
     return base.with_fields({name: value for name, value in given.items() if value is not None})
 
 
-def tasks_of(text: str) -> tuple[str, ...]:
-    """Return the tasks of a comma-separated list, in the order of TASKS."""
+def tasks_of(text: str, window_hours: float = MORTALITY_HOURS) -> tuple[Task, ...]:
+    """Return the tasks of a comma-separated list, in the order of BENCHMARK_TASKS."""
     names = [name.strip().replace("-", "_") for name in text.split(",")]
+    if names == ["all"]:
+        names = list(BENCHMARK_TASKS)
     for name in names:
-        if name not in TASKS:
-            known = ", ".join(TASKS)
-            raise UsageError(f"unknown task {name!r}{nearest(name, TASKS)} (tasks: {known})")
-    return tuple(task for task in TASKS if task in names)
+        if name not in BENCHMARK_TASKS:
+            known = ", ".join(BENCHMARK_TASKS)
+            hint = nearest(name, BENCHMARK_TASKS)
+            raise UsageError(f"unknown task {name!r}{hint} (tasks: {known})")
+    return tuple(benchmark_task(n, window_hours) for n in BENCHMARK_TASKS if n in names)
+
+
+def check_layout(args: argparse.Namespace) -> None:
+    """Refuse --benchmark_layout beside what the published files cannot say."""
+    if not args.benchmark_layout:
+        return
+    if args.unlabelled:
+        raise UsageError("--benchmark_layout needs labels; leave out --unlabelled")
+    if args.window_hours != MORTALITY_HOURS:
+        raise UsageError(
+            f"--benchmark_layout has a window of 48 hours, not {args.window_hours:g}; leave out one"
+        )
 
 
 def _prepare(
-    args: argparse.Namespace, rules: Rules, tasks: tuple[str, ...], cohort: Cohort, work: Path
+    args: argparse.Namespace, rules: Rules, tasks: tuple[Task, ...], cohort: Cohort, work: Path
 ) -> dict[str, Any]:
     """Read the events, write stays.parquet and the sets; return the manifest."""
     channels, stays = load_channels(), cohort.stays
@@ -111,22 +144,23 @@ def _prepare(
     buckets = _buckets(cohort, index, number, work, channels, rules, tasks)
     built_buckets = build_all(buckets, args.workers)
     steps = tqdm(built_buckets, "series", number, leave=False, disable=None)
-    excluded: dict[str, Counter[str]] = {task: Counter() for task in tasks}
-    moments = {task: RunningMoments(len(channels.header())) for task in tasks}
+    excluded: dict[str, Counter[str]] = {task.name: Counter() for task in tasks}
+    moments = {task.name: RunningMoments(len(channels.header())) for task in tasks}
     for built in steps:
         _merge(built, excluded, moments)
-    for name in (*TASKS, "benchmark"):  # those of an earlier run are not of this manifest
+    for name in (*BENCHMARK_TASKS, "benchmark"):  # those of an earlier run are not of this manifest
         shutil.rmtree(args.out / name, ignore_errors=True)
     write_stays(args.out / "stays.parquet", stays, not args.unlabelled)
-    summaries = {task: write_task(args.out, work, number, task, cohort, channels) for task in tasks}
+    summaries = [write_task(args.out, work, number, task, cohort, channels) for task in tasks]
     if args.benchmark_layout:
         tables = StayTables(stays, cohort.of_stays, cohort.labels[PHENOTYPING], cohort.phenotypes)
         series = (pair for bucket in buckets for pair in bucket_series(bucket))
         write_layout(work / "benchmark", tables, series, channels, rules)
         (work / "benchmark").rename(args.out / "benchmark")
-    normalizers = {task: _normalizer(rules, moments[task]) for task in tasks}
+    normalizers = {task.name: _normalizer(rules, moments[task.name]) for task in tasks}
+    sets = dict(zip(tasks, summaries))
     return report.manifest(
-        args, rules, cohort, tally, excluded, summaries, normalizers, channels.header()
+        args, rules, cohort, tally, excluded, sets, normalizers, channels.header()
     )
 
 
@@ -137,7 +171,7 @@ def _buckets(
     work: Path,
     channels: Channels,
     rules: Rules,
-    tasks: tuple[str, ...],
+    tasks: tuple[Task, ...],
 ) -> list[Bucket]:
     """Cut the cohort into ranges of patients, as their events were spilled."""
     stays, place = cohort.stays, bucket_of_stays(index, number)

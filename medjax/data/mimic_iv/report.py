@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 import medjax
-from medjax.data.manifest import describe_options
+from medjax.data.manifest import describe_options, describe_set
 from medjax.data.mimic_iv.normalizer import Normalizer
 from medjax.data.mimic_iv.rules import Rules
 from medjax.data.mimic_iv.spill import TABLES, Tally
 from medjax.data.mimic_iv.stream import open_table
 from medjax.data.mimic_iv.study import Cohort
 from medjax.data.mimic_iv.tables import find_table
+from medjax.data.mimic_iv.tasks import Task
 from medjax.data.prepared import SetSummary
 from medjax.errors import UserError
 
@@ -108,7 +109,7 @@ def manifest(
     cohort: Cohort,
     tally: Tally,
     excluded: dict[str, Counter[str]],
-    summaries: dict[str, SetSummary],
+    sets: dict[Task, SetSummary],
     normalizers: dict[str, Normalizer],
     columns: tuple[str, ...],
 ) -> dict[str, Any]:
@@ -125,16 +126,16 @@ def manifest(
         "counts": [
             *cohort.counts,
             *(line for name in TABLES for line in _event_counts(name, tally.counts[name])),
-            *(line for task in summaries for line in _task_counts(task, cohort, excluded[task])),
+            *(line for t in sets for line in _task_counts(t.name, cohort, excluded[t.name])),
         ],
         "sets": {
-            task: {
-                "version": summary.version,
-                "splits": summary.sizes,
-                "digest": summary.digest,
-                "labels": list(cohort.label_names[task]),
-            }
-            for task, summary in summaries.items()
+            task.name: describe_set(
+                summary,
+                cohort.label_names[task.name],
+                hourly=task.hourly,
+                window_hours=task.hours,
+            )
+            for task, summary in sets.items()
         },
         "normalizer": {task: n.to_dict(columns) for task, n in normalizers.items()},
         "values_outside_the_stay": {

@@ -13,7 +13,9 @@ import tensorflow_datasets as tfds
 from medjax import files
 from medjax.data.mimic_iv.build import read_samples
 from medjax.data.mimic_iv.channels import Channels
+from medjax.data.mimic_iv.hourly import Course, hourly_labels
 from medjax.data.mimic_iv.study import Cohort
+from medjax.data.mimic_iv.tasks import DECOMPENSATION, MULTITASK, OWN, Task
 from medjax.data.prepared import SetSpec, SetSummary, write_set
 
 VERSION = "1.0.0"
@@ -45,10 +47,10 @@ def write_stays(path: Path, stays: pd.DataFrame, labelled: bool) -> None:
 
 
 def write_task(
-    out: Path, work: Path, buckets: int, task: str, cohort: Cohort, channels: Channels
+    out: Path, work: Path, buckets: int, task: Task, cohort: Cohort, channels: Channels
 ) -> SetSummary:
     """Write the prepared set of one task."""
-    names = cohort.label_names[task]
+    labelled = bool(cohort.label_names[task.name])
     features = {
         "stay_id": tfds.features.Scalar(np.int64),
         "subject_id": tfds.features.Scalar(np.int64),
@@ -58,39 +60,64 @@ def write_task(
         "age": tfds.features.Scalar(np.float32),
         "gender": tfds.features.Text(),
     }
-    if names:
-        features["labels"] = tfds.features.Tensor(shape=(len(names),), dtype=np.uint8)
     spec = SetSpec(
-        name=task,
+        name=task.name,
         version=VERSION,
-        features=features,
-        description=f"ICU stays for {task}: hourly series of 17 variables, not normalised.",
+        features=features | (_label_features(task, cohort) if labelled else {}),
+        description=f"ICU stays for {task.name}: hourly series of {len(channels.names)} variables, "
+        "not normalised.",
         citation=CITATION,
         license="that of the raw data",
     )
-    splits = SPLITS if names else ("all",)
-    examples = {s: _examples(work, buckets, task, s, cohort) for s in splits}
+    splits = SPLITS if labelled else ("all",)
+    examples = {s: _examples(work, buckets, task, s, cohort, labelled) for s in splits}
     return write_set(out, spec, examples)
 
 
+def _label_features(task: Task, cohort: Cohort) -> dict[str, Any]:
+    """Return the features of a task's labels (see `hourly.hourly_labels`)."""
+    tensor = tfds.features.Tensor
+    if not task.hourly:
+        kind = np.int8 if task.name == OWN else np.uint8
+        return {"labels": tensor(shape=(len(cohort.label_names[task.name]),), dtype=kind)}
+    hours = tensor(shape=(None,), dtype=np.int32)
+    remaining = tensor(shape=(None,), dtype=np.float64, encoding="bytes")
+    dies = tensor(shape=(None,), dtype=np.int8)
+    if task.name == MULTITASK:
+        return {
+            "hours": hours,
+            "remaining": remaining,
+            "decompensation": dies,
+            "mortality": tfds.features.Scalar(np.int8),
+            "phenotypes": tensor(shape=(len(cohort.phenotypes.names),), dtype=np.int8),
+        }
+    return {"hours": hours, "labels": dies if task.name == DECOMPENSATION else remaining}
+
+
 def _examples(
-    work: Path, buckets: int, task: str, split: str, cohort: Cohort
+    work: Path, buckets: int, task: Task, split: str, cohort: Cohort, labelled: bool
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the (key, example) pairs of one split of a task."""
     columns = ["stay_id", "subject_id", "episode", "age", "gender", "split"]
+    columns += ["los", "lived_hours", "mortality"]
     stays = {name: cohort.stays[name].to_list() for name in columns}
-    for row, period, data in read_samples(work, task, buckets):
-        if stays["split"][row] != split:
+    for row, period, first, data in read_samples(work, task.name, buckets):
+        stay = {name: values[row] for name, values in stays.items()}
+        if stay["split"] != split:
             continue
         example = {
-            "stay_id": stays["stay_id"][row],
-            "subject_id": stays["subject_id"][row],
-            "episode": f"{stays['subject_id'][row]}_episode{stays['episode'][row]}_timeseries.csv",
+            "stay_id": stay["stay_id"],
+            "subject_id": stay["subject_id"],
+            "episode": f"{stay['subject_id']}_episode{stay['episode']}_timeseries.csv",
             "series": data,
             "period_length": period,
-            "age": np.float32(stays["age"][row]),
-            "gender": stays["gender"][row] or "",
+            "age": np.float32(stay["age"]),
+            "gender": stay["gender"] or "",
         }
-        if cohort.label_names[task]:
-            example["labels"] = cohort.labels[task][row]
-        yield str(stays["stay_id"][row]), example
+        if labelled and task.hourly:
+            course = Course(first, 24 * stay["los"], stay["lived_hours"], bool(stay["mortality"]))
+            example |= hourly_labels(task.name, course, cohort.labels[MULTITASK][row])
+        elif labelled:
+            kind = np.int8 if task.name == OWN else np.uint8
+            example["labels"] = cohort.labels[task.name][row].astype(kind)
+        yield str(stay["stay_id"]), example

@@ -15,9 +15,16 @@ from medjax.data.mimic_iv.diagnoses import (
     phenotype_labels,
     read_diagnoses,
 )
+from medjax.data.mimic_iv.hourly import UNKNOWN, lived_hours
 from medjax.data.mimic_iv.rules import Rules
 from medjax.data.mimic_iv.split import Split, split_subjects
-from medjax.data.mimic_iv.tasks import MORTALITY, PHENOTYPING
+from medjax.data.mimic_iv.tasks import (
+    DECOMPENSATION,
+    LENGTH_OF_STAY,
+    MORTALITY,
+    MULTITASK,
+    PHENOTYPING,
+)
 from medjax.errors import UserError
 
 
@@ -26,12 +33,14 @@ class Cohort:
     """The stays with everything known about them before their events are read."""
 
     stays: pd.DataFrame
-    """As `select_cohort` returns, with `diagnosed` (bool) and `split`."""
+    """As `select_cohort` returns, with `diagnosed` (bool), `lived_hours` (to death) and `split`."""
     of_stays: pd.DataFrame
     """Their diagnoses; no rows when unlabelled."""
     labels: dict[str, np.ndarray]
-    """Task -> uint8 [stays, labels]; {} when unlabelled."""
+    """Task -> int8 [stays, labels], -1 where not known; of multitask the phenotypes. Labels at
+    hours follow from the series. {} when unlabelled."""
     label_names: dict[str, tuple[str, ...]]
+    """Task -> the names of its labels; () when unlabelled."""
     phenotypes: Phenotypes
     split: Split
     counts: list[dict[str, Any]]
@@ -80,16 +89,29 @@ def load_cohort(
         of_stays = diagnoses_of_stays(diagnoses, stays, phenotypes)
         bits, diagnosed = phenotype_labels(of_stays, stays.stay_id.to_numpy(), phenotypes)
         labels = {
-            MORTALITY: stays.mortality.to_numpy(np.uint8)[:, None],
-            PHENOTYPING: bits,
+            MORTALITY: stays.mortality.to_numpy(np.int8)[:, None],
+            PHENOTYPING: bits.astype(np.int8),
+            MULTITASK: np.where(diagnosed[:, None], bits, UNKNOWN).astype(np.int8),
         }
         split = split_subjects(subjects, rules.split_source, lists)
     else:
         split = Split(dict.fromkeys(subjects.tolist(), "all"), "one split, unlabelled")
+    times = (stays[name].to_numpy("datetime64[s]") for name in ("intime", "deathtime"))
     stays = stays.assign(
-        diagnosed=diagnosed, split=[split.of[subject] for subject in stays.subject_id.tolist()]
+        diagnosed=diagnosed,
+        lived_hours=lived_hours(*times),
+        split=[split.of[subject] for subject in stays.subject_id.tolist()],
     )
     assert (stays.groupby("subject_id").split.nunique() == 1).all(), "a patient in two splits"
-    names = {MORTALITY: ("In-hospital mortality",), PHENOTYPING: phenotypes.names}
+    names = {
+        MORTALITY: ("In-hospital mortality",),
+        PHENOTYPING: phenotypes.names,
+        DECOMPENSATION: ("Decompensation",),
+        LENGTH_OF_STAY: ("Length of stay",),
+    }
+    names[MULTITASK] = (
+        *(names[MORTALITY] + names[DECOMPENSATION] + names[LENGTH_OF_STAY]),
+        *phenotypes.names,
+    )
     names = {task: names[task] if labelled else () for task in tasks}
     return Cohort(stays, of_stays, labels, names, phenotypes, split, counts, inputs)

@@ -1,8 +1,6 @@
-"""The tasks: which stays and which part of their series belong to them, and their labels."""
+"""The tasks: which stays and which part of their series belong to them."""
 
 from typing import NamedTuple
-
-import numpy as np
 
 from medjax.data.mimic_iv.episodes import TimeSeries
 from medjax.data.mimic_iv.rules import Rules
@@ -10,11 +8,35 @@ from medjax.data.mimic_iv.rules import Rules
 EPS = 1e-6
 MORTALITY = "in_hospital_mortality"
 PHENOTYPING = "phenotyping"
-TASKS = (MORTALITY, PHENOTYPING)
+DECOMPENSATION = "decompensation"
+LENGTH_OF_STAY = "length_of_stay"
+MULTITASK = "multitask"
+OWN = "own"
+BENCHMARK_TASKS = (MORTALITY, PHENOTYPING, DECOMPENSATION, LENGTH_OF_STAY, MULTITASK)
+DEFAULT_TASKS = (MORTALITY, PHENOTYPING)
+"""Those of the paper. Every further task is one more copy of the series."""
 MORTALITY_HOURS = 48.0
 FIRST_PREDICTION = 4.0
 """Decompensation and length of stay are predicted each whole hour after this one."""
-DECOMPENSATION_HOURS = 24.0
+
+
+class Task(NamedTuple):
+    """What a task reads, and of whom."""
+
+    name: str
+    hours: float | None = None
+    """The first hours of stays of at least that length; None: whole stays."""
+    hourly: bool = False
+    """Whether there are predictions at whole hours, each from the hours before it."""
+    diagnosed_only: bool = False
+    """Whether stays without diagnoses are left out."""
+
+
+def benchmark_task(name: str, mortality_hours: float = MORTALITY_HOURS) -> Task:
+    """Return one of BENCHMARK_TASKS; `mortality_hours` is the observation window of mortality."""
+    hourly = name in (DECOMPENSATION, LENGTH_OF_STAY, MULTITASK)
+    hours = mortality_hours if name == MORTALITY else None
+    return Task(name, hours, hourly, diagnosed_only=name == PHENOTYPING)
 
 
 class Sample(NamedTuple):
@@ -30,15 +52,14 @@ class Excluded(Exception):
 
 
 def sample(
-    task: str, series: TimeSeries, los_hours: float, diagnosed: bool, rules: Rules
+    task: Task, series: TimeSeries, los_hours: float, diagnosed: bool, rules: Rules
 ) -> Sample:
-    """Return what a task reads of a stay.
+    """Return what a task reads of a stay: its first hours, or all of it.
 
-    Mortality reads the first 48 hours of stays of at least that length, phenotyping the whole stay
-    (its length rounded to six decimals, as the published lists give it).
+    The length of a whole stay is rounded to six decimals, as the published lists give it.
 
     Args:
-        task: one of TASKS.
+        task: the task.
         series: all charted values of the stay.
         los_hours: length of the stay.
         diagnosed: whether the stay has any diagnosis.
@@ -48,13 +69,13 @@ def sample(
         Excluded: with the reason, when the stay is not part of the task.
     """
     if not diagnosed and (
-        task == PHENOTYPING or rules.stays_without_diagnoses == "skip_everywhere"
+        task.diagnosed_only or rules.stays_without_diagnoses == "skip_everywhere"
     ):
         raise Excluded("no diagnoses")
-    if task == MORTALITY:
-        if los_hours < MORTALITY_HOURS - EPS:
-            raise Excluded("stay shorter than 48 hours")
-        return Sample(within_period(series, MORTALITY_HOURS), MORTALITY_HOURS)
+    if task.hours is not None:
+        if los_hours < task.hours - EPS:
+            raise Excluded(f"stay shorter than {task.hours:g} hours")
+        return Sample(within_period(series, task.hours), task.hours)
     period = round(los_hours, 6)
     if period < EPS:
         raise Excluded("stay without duration")
@@ -67,37 +88,3 @@ def within_period(series: TimeSeries, end: float) -> TimeSeries:
     if not kept.any():
         raise Excluded("no event in the period")
     return TimeSeries(series.hours[kept], series.values[kept])
-
-
-def prediction_hours(series: TimeSeries, los_hours: float, end: float) -> np.ndarray:
-    """Return the whole hours up to `end` at which decompensation and length of stay are predicted.
-
-    They lie after hour 4 and after the first row of the stay's period.
-
-    Raises:
-        Excluded: when the stay has no row in its period.
-    """
-    first = within_period(series, los_hours).hours[0]
-    hours = np.arange(0.0, end + EPS)
-    return hours[(hours > FIRST_PREDICTION) & (hours > first)]
-
-
-def decompensation(
-    series: TimeSeries, los_hours: float, lived_hours: float, died: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return prediction hours and, for each, 1 when the patient dies within the next 24 hours.
-
-    Args:
-        series: all charted values of the stay.
-        los_hours: length of the stay.
-        lived_hours: from ICU admission to death; infinite when no time of death is known.
-        died: whether the patient died in hospital.
-    """
-    hours = prediction_hours(series, los_hours, min(los_hours, lived_hours))
-    return hours, (died & (lived_hours - hours < DECOMPENSATION_HOURS)).astype(np.uint8)
-
-
-def remaining_stay(series: TimeSeries, los_hours: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return prediction hours and the hours of stay that remain at each."""
-    hours = prediction_hours(series, los_hours, los_hours)
-    return hours, los_hours - hours

@@ -11,7 +11,7 @@ import pytest
 from medjax import prepare as command
 from medjax.data.manifest import read_manifest
 from medjax.data.mimic_iv import prepare as source
-from medjax.data.mimic_iv.tasks import TASKS
+from medjax.data.mimic_iv.tasks import DEFAULT_TASKS
 from medjax.data.prepared import open_set
 from medjax.errors import UsageError, UserError
 from tests.data.mimic_iv import raw as hand
@@ -26,7 +26,7 @@ def run(raw: Path, out: Path, *options: str) -> dict[str, Any]:
 
 
 def digests(manifest: dict[str, Any]) -> list[str]:
-    return [manifest["sets"][task]["digest"] for task in TASKS]
+    return [manifest["sets"][task]["digest"] for task in DEFAULT_TASKS]
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_labels_are_the_phenotypes_of_the_diagnoses(prepared: Path) -> None:
 
 
 def test_no_patient_is_in_two_splits(prepared: Path) -> None:
-    for task in TASKS:
+    for task in DEFAULT_TASKS:
         rows = examples(prepared, task).values()
         pairs = {(int(row["subject_id"]), row["split"]) for row in rows}
         assert len(pairs) == len({subject for subject, _ in pairs})
@@ -115,7 +115,7 @@ def test_buckets_and_blocks_change_nothing(
 
 
 def test_the_fitted_normalizer_is_that_of_the_train_split(prepared: Path) -> None:
-    for task in TASKS:
+    for task in DEFAULT_TASKS:
         split = open_set(prepared, task).splits["train"]
         data = np.concatenate([split[i]["series"] for i in range(len(split))]).astype(np.float64)
         fitted = read_manifest(prepared)["normalizer"][task]

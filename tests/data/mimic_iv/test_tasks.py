@@ -1,4 +1,4 @@
-"""Which stays belong to a task, and the hourly labels of two further tasks."""
+"""Which stays belong to a task, and what it reads of them."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,8 @@ from medjax.data.mimic_iv.tasks import (
     MORTALITY,
     PHENOTYPING,
     Excluded,
-    decompensation,
-    remaining_stay,
+    Task,
+    benchmark_task,
     sample,
 )
 
@@ -21,10 +21,10 @@ def at(*hours: float) -> TimeSeries:
 
 def test_what_a_task_reads() -> None:
     series = at(-3.0, 0.0, 12.5, 48.0, 50.0, 61.0)
-    read = sample(MORTALITY, series, 60.0, True, Rules())
+    read = sample(benchmark_task(MORTALITY), series, 60.0, True, Rules())
     assert read.series.hours.tolist() == [0.0, 12.5, 48.0]
     assert read.period == 48
-    read = sample(PHENOTYPING, series, 60.0000004, True, Rules())
+    read = sample(benchmark_task(PHENOTYPING), series, 60.0000004, True, Rules())
     assert read.series.hours.tolist() == [0.0, 12.5, 48.0, 50.0]
     assert read.period == 60
 
@@ -44,23 +44,16 @@ def test_reasons_to_be_left_out(
     task: str, hours: list[float], los: float, diagnosed: bool, rules: Rules, reason: str
 ) -> None:
     with pytest.raises(Excluded, match=reason):
-        sample(task, at(*hours), los, diagnosed, rules)
+        sample(benchmark_task(task), at(*hours), los, diagnosed, rules)
 
 
 def test_mortality_needs_no_diagnoses() -> None:
-    assert sample(MORTALITY, at(1.0), 48.0, False, Rules()).period == 48
+    assert sample(benchmark_task(MORTALITY), at(1.0), 48.0, False, Rules()).period == 48
 
 
-def test_decompensation_is_death_within_a_day() -> None:
-    hours, dies = decompensation(at(6.5, 20.0), 40.0, 35.5, True)
-    assert hours.tolist() == list(range(7, 36))
-    assert dies.tolist() == [int(35.5 - hour < 24) for hour in hours]
-    assert not decompensation(at(0.0), 40.0, 35.5, False)[1].any()
-    hours, _ = decompensation(at(0.0), 40.0, np.inf, False)
-    assert hours.tolist() == list(range(5, 41))
-
-
-def test_remaining_stay_counts_down() -> None:
-    hours, remaining = remaining_stay(at(0.0), 10.25)
-    assert hours.tolist() == [5, 6, 7, 8, 9, 10]
-    np.testing.assert_allclose(hours + remaining, 10.25)
+def test_the_observation_window_is_an_option() -> None:
+    series = at(0.0, 12.0, 24.0, 30.0)
+    read = sample(benchmark_task(MORTALITY, 24.0), series, 26.0, True, Rules())
+    assert read.series.hours.tolist() == [0.0, 12.0, 24.0] and read.period == 24
+    with pytest.raises(Excluded, match="shorter than 30 hours"):
+        sample(Task("own", 30.0), series, 26.0, True, Rules())

@@ -30,7 +30,7 @@ from medjax.data.mimic_iv.normalizer import RunningMoments, normalize, published
 from medjax.data.mimic_iv.rules import Rules
 from medjax.data.mimic_iv.spill import TABLES, Encoder, spill_events, spill_path
 from medjax.data.mimic_iv.split import split_subjects
-from medjax.data.mimic_iv.tasks import TASKS, Excluded, sample
+from medjax.data.mimic_iv.tasks import DEFAULT_TASKS, Excluded, benchmark_task, sample
 from tests.parity.harness import Case, ParityError, handles
 
 CHANNELS = load_channels()
@@ -121,7 +121,7 @@ def ehr_pipeline(case: Case) -> dict[str, np.ndarray]:
     check_listfiles(tables, series, rules)
     grid = Grid(case.config["timestep"], case.config["impute"], "zero", case.config["masks"])
     outputs = {"header": np.array(CHANNELS.header(case.config["masks"]))}
-    for task in TASKS:
+    for task in DEFAULT_TASKS:
         for folder, split in SPLIT_FOLDERS.items():
             stacked = stack_samples(tables, series, task, split, grid, rules)
             outputs |= {f"{TASK_FOLDERS[task]}/{folder}/{k}": v for k, v in stacked.items()}
@@ -304,7 +304,9 @@ def stack_samples(
         if tables.split[int(stay.subject_id)] != split:
             continue
         try:
-            part, period = sample(task, charted, 24 * stay.los, stay.diagnosed, rules)
+            part, period = sample(
+                benchmark_task(task), charted, 24 * stay.los, stay.diagnosed, rules
+            )
         except Excluded:
             continue
         data = discretize(part.hours, part.values, CHANNELS, period, grid)
