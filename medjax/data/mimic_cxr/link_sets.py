@@ -20,7 +20,10 @@ def write_links(
     links: pd.DataFrame,
     source: Source,
 ) -> SetSummary:
-    """Write the set `icu_links_<task>`: the film of each stay, by id and by place in its split."""
+    """Write the set `icu_links_<task>`: the film of each stay, by id and by place in its split.
+
+    `hour` is that of the film, since admission to the ICU.
+    """
     ordered = films.sort_values("dicom_id")
     places = zip(ordered["split"], ordered.groupby("split").cumcount())
     where = dict(zip(ordered["dicom_id"], places))
@@ -33,8 +36,9 @@ def write_links(
             "subject_id": scalar(np.int64),
             "dicom_id": tfds.features.Text(),
             "index": scalar(np.int64),
+            "hour": scalar(np.float32),
         },
-        f"The last AP film in the window of each ICU stay, for {task}.",
+        f"The AP film of each ICU stay that has one in its window, for {task}.",
         source.citation,
         source.license,
     )
@@ -44,6 +48,7 @@ def write_links(
             film_split, index = where[row.dicom_id]
             if film_split == split:
                 ids = {"stay_id": row.stay_id, "subject_id": row.subject_id}
-                yield f"{row.stay_id:012d}", {**ids, "dicom_id": row.dicom_id, "index": index}
+                film = {"dicom_id": row.dicom_id, "index": index, "hour": row.hour}
+                yield f"{row.stay_id:012d}", {**ids, **film}
 
     return write_set(out, spec, {split: examples(split) for split in splits})

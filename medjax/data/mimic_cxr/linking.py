@@ -5,8 +5,7 @@ import pandas as pd
 
 from medjax.errors import UserError
 
-TASKS = ("in_hospital_mortality", "phenotyping")
-MORTALITY_WINDOW = np.timedelta64(48 * 3600, "s")
+CHOSEN = ("last", "first")
 
 
 def study_times(dates: pd.Series, times: pd.Series) -> np.ndarray:
@@ -35,29 +34,40 @@ def _whole(texts: pd.Series) -> np.ndarray:
     return whole.fillna("-1").to_numpy(dtype=object).astype(np.int64)
 
 
-def link(films: pd.DataFrame, stays: pd.DataFrame, task: str) -> pd.DataFrame:
-    """Give every stay the last AP film of its window.
+def link(
+    films: pd.DataFrame, stays: pd.DataFrame, hours: float | None, chosen: str = "last"
+) -> pd.DataFrame:
+    """Give every stay one AP film of its window.
 
-    The window is [intime, outtime], for mortality [intime, intime + 48 h] even when the stay is
-    shorter, ends included. Of films of one moment the last by dicom_id is taken.
+    The window is [intime, outtime], or [intime, intime + hours] even when the stay is shorter, ends
+    included. Of films of one moment the last by dicom_id is taken.
 
     Args:
         films: dicom_id, subject_id, view, study_time (datetime64[s]; NaT never links).
         stays: stay_id, subject_id, intime, outtime (datetime64[s]).
-        task: one of TASKS.
+        hours: of the window; None: the stay.
+        chosen: the "last" film of the window (published), or the "first": whether a film is the
+            first can be known when it is taken, whether it is the last cannot.
 
     Returns:
-        stay_id, subject_id, dicom_id, study_time, in the order of stay_id.
+        stay_id, subject_id, dicom_id, study_time, hour (float64: of the film, since intime), in
+        the order of stay_id.
     """
-    if task not in TASKS:
-        raise UserError(f"unknown task {task!r}; tasks: {', '.join(TASKS)}")
+    if chosen not in CHOSEN:
+        raise UserError(f"a stay has its {' or '.join(CHOSEN)} film, not {chosen!r}")
     frontal = films.loc[films["view"] == "AP", ["dicom_id", "subject_id", "study_time"]]
     pairs = frontal.merge(
         stays[["stay_id", "subject_id", "intime", "outtime"]], on="subject_id", how="inner"
     )
-    mortality = task == "in_hospital_mortality"
-    end = pairs["intime"] + MORTALITY_WINDOW if mortality else pairs["outtime"]
-    inside = (pairs["study_time"] >= pairs["intime"]) & (pairs["study_time"] <= end)
-    kept = pairs[inside].sort_values(["stay_id", "study_time", "dicom_id"], kind="stable")
-    last = kept.drop_duplicates("stay_id", keep="last")
-    return last[["stay_id", "subject_id", "dicom_id", "study_time"]].reset_index(drop=True)
+    taken, start, end = (
+        pairs[name].to_numpy("datetime64[s]") for name in ("study_time", "intime", "outtime")
+    )
+    if hours is not None:
+        end = start + np.timedelta64(round(hours * 3600), "s")
+    pairs = pairs.assign(hour=(taken - start) / np.timedelta64(1, "h"))
+    kept = pairs[(taken >= start) & (taken <= end)]
+    by_id = kept.sort_values("dicom_id", ascending=chosen == "last", kind="stable")
+    ordered = by_id.sort_values(["stay_id", "study_time"], kind="stable")
+    one = ordered.drop_duplicates("stay_id", keep="last" if chosen == "last" else "first")
+    columns = ["stay_id", "subject_id", "dicom_id", "study_time", "hour"]
+    return one[columns].reset_index(drop=True)

@@ -6,9 +6,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medjax.data.manifest import MANIFEST, describe_run, describe_set, print_manifest
+from medjax.data.manifest import (
+    MANIFEST,
+    describe_run,
+    describe_set,
+    print_manifest,
+    read_manifest,
+)
 from medjax.data.mimic_cxr.link_sets import write_links
-from medjax.data.mimic_cxr.linking import TASKS, link
+from medjax.data.mimic_cxr.linking import link
 from medjax.data.mimic_cxr.select import (
     Selection,
     follow_ehr,
@@ -49,7 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ehr", type=Path, help="prepared MIMIC-IV folder: its splits are followed, stays linked"
     )
-    parser.add_argument("--tasks", default=",".join(TASKS), help="tasks to link films for")
+    parser.add_argument(
+        "--tasks", default="", help="tasks of --ehr to link films for (all that were prepared)"
+    )
     parser.add_argument("--subset", default="", help="folders of patients, as p10,p11 (all)")
     parser.add_argument("--views", default="", help="view positions, as AP,PA (all)")
     parser.add_argument("--labeller", choices=LABELLERS, default="chexpert", help="label table")
@@ -64,8 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def prepare(args: argparse.Namespace) -> None:
     """Write the sets `xray` and, with --ehr, `icu_links_<task>`; then the manifest."""
-    tasks = _tasks(args.tasks)
     stays = read_stays(args.ehr) if args.ehr else None
+    tasks = _tasks(args.tasks, args.ehr) if args.ehr else {}
     root = args.images or args.raw
     tables = find_tables(args.raw, args.labeller)
     selection, split_rule = _split(args, tables, _select(args, tables, root), stays)
@@ -79,8 +87,8 @@ def prepare(args: argparse.Namespace) -> None:
     sets = {NAME: describe_set(summary, () if args.unlabelled else LABELS)}
     counts = list(selection.counts)
     if stays is not None:
-        for task in tasks:
-            links = link(selection.films, stays, task)
+        for task, window in tasks.items():
+            links = link(selection.films, stays, *window)
             written = write_links(args.out, task, splits_of(args), selection.films, links, SOURCE)
             sets[written.name] = describe_set(written)
             reason = f"no AP image in the window of the stay ({task})"
@@ -97,13 +105,24 @@ def prepare(args: argparse.Namespace) -> None:
     print_manifest(manifest)
 
 
-def _tasks(text: str) -> tuple[str, ...]:
-    """The tasks of --tasks."""
-    tasks = _names(text)
-    for task in tasks:
-        if task not in TASKS:
-            raise UsageError(f"--tasks: unknown task {task!r}{nearest(task, TASKS)}")
-    return tasks
+def _tasks(text: str, ehr: Path) -> dict[str, tuple[float | None, str]]:
+    """The tasks of --tasks, or all of the prepared stays: task -> (hours of its window, film).
+
+    Where there are predictions at every hour a stay has its first film.
+    """
+    sets = read_manifest(ehr)["sets"]
+    for task in _names(text):
+        if task not in sets:
+            known = ", ".join(sets)
+            raise UsageError(
+                f"--tasks: {ehr} has no set {task!r}{nearest(task, sets)} (prepared: {known})"
+            )
+    if any("window_hours" not in entry for entry in sets.values()):
+        raise UserError(f"{ehr} was prepared by an earlier version; prepare it again")
+    return {
+        task: (sets[task]["window_hours"], "first" if sets[task]["hourly"] else "last")
+        for task in _names(text) or sorted(sets)
+    }
 
 
 def _names(text: str) -> tuple[str, ...]:

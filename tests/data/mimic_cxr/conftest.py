@@ -1,5 +1,6 @@
 """A small MIMIC-CXR-JPG folder and the stays of a prepared MIMIC-IV folder."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from medjax.data.manifest import write_manifest
 from medjax.data.mimic_cxr.select import film_path
 from medjax.data.mimic_cxr.tables import LABELS
 
@@ -50,6 +50,13 @@ def make_raw(raw: Path, films_each: int = 3) -> list[dict]:
     return rows
 
 
+EHR_SETS = {
+    "phenotyping": {"version": "1.0.0", "hourly": False, "window_hours": None},
+    "in_hospital_mortality": {"version": "1.0.0", "hourly": False, "window_hours": 48.0},
+    "decompensation": {"version": "1.0.0", "hourly": True, "window_hours": None},
+}
+
+
 def make_ehr(ehr: Path) -> None:
     """Write the stays of some of the subjects, and one without films."""
     subjects = [*EHR_SPLITS, 19999999]
@@ -59,7 +66,7 @@ def make_ehr(ehr: Path) -> None:
     table["split"] = [EHR_SPLITS.get(subject, "train") for subject in subjects]
     ehr.mkdir()
     table.to_parquet(ehr / "stays.parquet")
-    write_manifest(ehr, {"source": "mimic_iv", "sets": {}})
+    (ehr / "manifest.json").write_text(json.dumps({"source": "mimic_iv", "sets": EHR_SETS}))
 
 
 @pytest.fixture

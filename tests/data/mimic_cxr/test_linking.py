@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medjax.data.mimic_cxr.linking import TASKS, link, study_times
-from medjax.errors import UserError
+from medjax.data.mimic_cxr.linking import link, study_times
 
 HOUR = np.timedelta64(1, "h")
 
@@ -52,29 +51,29 @@ def test_the_last_frontal_film_inside_the_stay_wins():
         ("d", 1, "AP", "2150-01-09T10:00"),
         ("e", 2, "AP", "2150-01-03T12:00"),
     )
-    linked = link(table, stays((7, 1, "2150-01-01T00:00", "2150-01-04T00:00")), "phenotyping")
+    linked = link(table, stays((7, 1, "2150-01-01T00:00", "2150-01-04T00:00")), None)
     assert linked["dicom_id"].tolist() == ["b"] and linked["stay_id"].tolist() == [7]
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_window_ends(task):
+@pytest.mark.parametrize("hours", [None, 48.0])
+def test_window_ends(hours):
     start, end = moment("2150-01-01T06:00"), moment("2150-01-02T00:00")
-    last = end if task == "phenotyping" else start + 48 * HOUR
+    last = end if hours is None else start + 48 * HOUR
     stay = stays((7, 1, start, end))
     second = np.timedelta64(1, "s")
     for time, inside in [(start, 1), (last, 1), (start - second, 0), (last + second, 0)]:
-        assert len(link(films(("a", 1, "AP", time)), stay, task)) == inside
+        assert len(link(films(("a", 1, "AP", time)), stay, hours)) == inside
 
 
 def test_ties_go_to_the_last_dicom_id_in_any_row_order():
     table = films(*(((name, 1, "AP", "2150-01-01T10:00")) for name in ("b", "c", "a")))
     stay = stays((7, 1, "2150-01-01T00:00", "2150-01-04T00:00"))
     for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
-        assert link(table.iloc[order], stay, "phenotyping")["dicom_id"].item() == "c"
+        assert link(table.iloc[order], stay, None)["dicom_id"].item() == "c"
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_agrees_with_a_plain_loop(task):
+@pytest.mark.parametrize("hours", [None, 48.0])
+def test_agrees_with_a_plain_loop(hours):
     rng = np.random.default_rng(4)
     start = moment("2150-01-01T00:00")
     table = films(
@@ -90,7 +89,7 @@ def test_agrees_with_a_plain_loop(task):
         rows.append((100 - i, rng.integers(8), intime, intime + int(rng.integers(90)) * HOUR))
     expected = {}
     for stay, subject, intime, outtime in rows:
-        last = outtime if task == "phenotyping" else intime + 48 * HOUR
+        last = outtime if hours is None else intime + 48 * HOUR
         inside = [
             (film.study_time, film.dicom_id)
             for film in table.itertuples()
@@ -99,13 +98,23 @@ def test_agrees_with_a_plain_loop(task):
         ]  # fmt: skip
         if inside:
             expected[stay] = max(inside)[1]
-    linked = link(table, stays(*rows), task)
+    linked = link(table, stays(*rows), hours)
     assert dict(zip(linked["stay_id"], linked["dicom_id"])) == expected
     assert linked["stay_id"].is_monotonic_increasing
 
 
-def test_unknown_time_never_links_and_unknown_task_is_named():
+def test_an_unknown_time_never_links():
     stay = stays((7, 1, "2150-01-01T00:00", "2150-01-04T00:00"))
-    assert link(films(("a", 1, "AP", "NaT")), stay, "phenotyping").empty
-    with pytest.raises(UserError, match="phenotypin"):
-        link(films(), stay, "phenotypin")
+    assert link(films(("a", 1, "AP", "NaT")), stay, None).empty
+
+
+def test_predictions_by_the_hour_read_the_first_film_and_its_hour():
+    table = films(
+        ("a", 1, "AP", "2150-01-01T06:30"),
+        ("b", 1, "AP", "2150-01-01T06:30"),
+        ("c", 1, "AP", "2150-01-02T10:00"),
+    )
+    stay = stays((7, 1, "2150-01-01T00:00", "2150-01-04T00:00"))
+    first, last = link(table, stay, None, "first"), link(table, stay, None)
+    assert (first["dicom_id"].item(), first["hour"].item()) == ("b", 6.5)
+    assert (last["dicom_id"].item(), last["hour"].item()) == ("c", 34.0)

@@ -63,6 +63,15 @@ def test_split_follows_the_icu_data_and_stays_are_linked(raw, ehr, tmp_path):
                 film = splits[split][row["index"]]
                 assert film["dicom_id"] == row["dicom_id"] == f"{row['subject_id']:08x}-{last:08x}"
                 assert film["subject_id"] == row["subject_id"]
+    hours = [r["hour"] for rows in every(out, "icu_links_decompensation").values() for r in rows]
+    np.testing.assert_allclose(hours, [1 + (30 * 60 + 15) / 3600] * 4, rtol=1e-6)
+
+
+def test_films_are_linked_for_the_tasks_that_were_prepared(raw, ehr, tmp_path, capsys):
+    assert run(raw, tmp_path / "out", f"--ehr={ehr}", "--tasks=phenotyping") == 0
+    assert set(read_manifest(tmp_path / "out")["sets"]) == {"xray", "icu_links_phenotyping"}
+    assert run(raw, tmp_path / "no", f"--ehr={ehr}", "--tasks=length_of_stay") == 2
+    assert "no set 'length_of_stay'" in capsys.readouterr().err
 
 
 def test_no_patient_in_two_splits(raw, ehr, tmp_path):

@@ -67,7 +67,8 @@ def pairs(case: Case) -> dict[str, np.ndarray]:
         }
     stays = stays.astype({"subject_id": np.int64, "stay_id": np.int64})
     stays = stays.astype({"intime": "datetime64[s]", "outtime": "datetime64[s]"})
-    links = link(films, stays, case.config["task"].replace("-", "_"))
+    hours = 48.0 if case.config["task"] == "in-hospital-mortality" else None
+    links = link(films, stays, hours)
     labelled = split.merge(films, on="dicom_id").merge(labels, on="study_id")
     outputs = {"link_stay_id": links["stay_id"], "link_dicom_id": _text(links["dicom_id"])}
     for part, listed in lists.items():
