@@ -21,6 +21,7 @@ def check_values(config: ConfigDict) -> None:
     """Raise UsageError for the first value that no run can use, naming its field."""
     if "stages" in config and not config.stages:
         raise UsageError("config.stages is empty: name at least one stage")
+    _check_replicas(config)
     for stage in config.get("stages", ()):
         if stage not in config:
             continue
@@ -44,6 +45,21 @@ def check_values(config: ConfigDict) -> None:
     loader = _checker(config.get("loader", {}), "config.loader")
     loader("threads", lambda value: value >= 1, "be at least 1")
     loader("workers", lambda value: value >= 0, "not be negative")
+
+
+def _check_replicas(config: ConfigDict) -> None:
+    """Raise UsageError for copies that cannot be told apart, or that the system cannot have."""
+    options = config.get("replicas", {})
+    seeds, folds = options.get("seeds", ()), options.get("folds", 0)
+    for seed in seeds:
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise UsageError(f"config.replicas.seeds: {seed!r} is no whole number from 0 on")
+    if len(set(seeds)) < len(seeds):
+        raise UsageError(f"config.replicas.seeds names a seed twice: {', '.join(map(str, seeds))}")
+    if folds < 0 or folds == 1:
+        raise UsageError(f"config.replicas.folds is {folds}: it must be 0 or at least 2")
+    if folds and "fold" not in config:
+        raise UsageError(f"config.replicas.folds is {folds}: {config.system} knows no folds")
 
 
 def _checker(section: ConfigDict, place: str) -> Callable[[str, Callable, str], None]:

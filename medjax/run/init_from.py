@@ -23,29 +23,42 @@ class Source(NamedTuple):
     """"best", "last" or a step."""
 
 
-def find_source(text: str, workdir: Path, stages: Sequence[str], stage: str) -> Source:
+class Place(NamedTuple):
+    """Where the stage that is to start from other weights stands."""
+
+    workdir: Path
+    stages: Sequence[str]
+    """Of this run."""
+    stage: str
+    replica: str = ""
+    """Its replica, which starts from the same replica of another stage."""
+
+
+def find_source(text: str, place: Place) -> Source:
     """Resolve `text`: a stage name of this run, a stage or run folder, with `@step` at its end.
 
-    Of a run folder the stage of the same name is taken, or else its last stage.
+    Of a run folder the stage of the same name is taken, or else its last stage; of a folder with
+    replicas the one of the same name.
 
     Raises:
         UserError: nothing with checkpoints stands there.
     """
-    place, _, which = text.partition("@")
+    name, _, which = text.partition("@")
     chosen: str | int = int(which) if which.isdigit() else (which or "best")
-    if place in stages:
-        return Source(workdir / place, chosen)
-    folder = Path(place)
-    candidates = [folder, folder / stage]
+    if name in place.stages:
+        return Source(place.workdir / name / place.replica, chosen)
+    folder = Path(name)
+    candidates = [folder, folder / place.stage]
     if (folder / "config.json").is_file():
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        candidates += [folder / name for name in reversed(config.get("stages", []))]
+        candidates += [folder / stage for stage in reversed(config.get("stages", []))]
     for candidate in candidates:
-        if (candidate / "checkpoints").is_dir():
-            return Source(candidate, chosen)
+        for source in (candidate / place.replica, candidate):
+            if (source / "checkpoints").is_dir():
+                return Source(source, chosen)
     raise UserError(
-        f"{stage}.init_from: {text!r} is neither a stage of this run ({', '.join(stages)}) nor a "
-        f"folder with checkpoints{nearest(place, stages)}"
+        f"{place.stage}.init_from: {text!r} is neither a stage of this run "
+        f"({', '.join(place.stages)}) nor a folder with checkpoints{nearest(name, place.stages)}"
     )
 
 
@@ -67,11 +80,7 @@ def read_artefacts(source: Source) -> dict[str, Any]:
 
 
 def start_from(
-    variables: Mapping[str, Any],
-    init_from: str | Sequence[Sequence[str]],
-    workdir: Path,
-    stages: Sequence[str],
-    stage: str,
+    variables: Mapping[str, Any], init_from: str | Sequence[Sequence[str]], place: Place
 ) -> dict[str, Any]:
     """Return `variables` with the values that `init_from` names.
 
@@ -89,10 +98,8 @@ def start_from(
     for entry in entries:
         part, text = entry[0], entry[1]
         source_part = entry[2] if len(entry) > 2 else part
-        given = traverse_util.flatten_dict(
-            read_variables(find_source(text, workdir, stages, stage))
-        )
-        flat = take_part(flat, given, part, source_part, f"{stage}.init_from ({text})")
+        given = traverse_util.flatten_dict(read_variables(find_source(text, place)))
+        flat = take_part(flat, given, part, source_part, f"{place.stage}.init_from ({text})")
     return traverse_util.unflatten_dict(flat)
 
 

@@ -6,7 +6,7 @@ import resource
 import sys
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +21,7 @@ from medjax.run import init_from, plots, sharding
 from medjax.run.checkpoint import Checkpoints
 from medjax.run.evaluate import EVALUATION, Predicted, Predictor, score, write_predictions
 from medjax.run.fit import fit, read_fitted
+from medjax.run.replicas import Replica, replicas, with_summaries
 from medjax.run.report.metrics_log import MetricsLog, read_rows
 from medjax.run.report.tables import parameter_table, results_table
 from medjax.run.signals import Signals, catch_signals
@@ -38,8 +39,14 @@ def say(text: str) -> None:
 
 
 def print_results(results: Results) -> None:
-    """Print the results table of a finished run."""
-    say(results_table(results))
+    """Print the results table of a finished run; of replicas what they say together."""
+    copied = {label.partition("/")[0] for label in results if "/" in label}
+    shown = {
+        f"{stage}, mean of its replicas" if stage in copied else stage: value
+        for stage, value in results.items()
+        if "/" not in stage
+    }
+    say(results_table(shown))
 
 
 def system_module(name: str) -> ModuleType:
@@ -69,32 +76,36 @@ def _run_stages(config: ConfigDict, workdir: Path, mode: str, module: ModuleType
     for stage in config.stages:
         if stage not in config:
             raise UsageError(f"config.stages names {stage!r}, which the config does not define")
+    copies = replicas(config)
+    todo = [(stage, copy) for stage in config.stages for copy in copies]
     data = module.open_data(config, workdir)
     mesh = sharding.make_mesh()
     results: Results = {}
     keep_all = mode != "predict"
     timing = read_json(workdir / "timing.json")
-    for stage in config.stages if mode == "train" else stages_with_weights(config, workdir):
-        finished = workdir / stage / "results.json"
+    for stage, copy in todo if mode == "train" else with_weights(todo, workdir):
+        label = copy.label(stage)
+        finished = workdir / label / "results.json"
         if mode == "train" and finished.is_file():
-            results[stage] = read_json(finished)
+            results[label] = read_json(finished)
             continue
-        say(f"stage {stage}")
+        say(f"stage {label}")
         start = time.perf_counter()
-        run = Stage(config, stage, workdir, mesh, module, data)
+        run = Stage(copy, stage, workdir, mesh, module, data, pictures=copy == copies[0])
         if mode == "predict":
             run.predict()
             continue
-        results[stage], seconds = run.train_and_evaluate() if mode == "train" else run.evaluate()
+        results[label], seconds = run.train_and_evaluate() if mode == "train" else run.evaluate()
         trained_here = bool(run.checkpoints.steps())
         # Results mark a stage as finished: evaluating a half-trained one must not write them.
         keep = mode == "train" or finished.is_file() or not trained_here
         keep_all &= keep
         if mode == "train" or not trained_here:
-            timing[stage] = {**seconds, "seconds": time.perf_counter() - start, **memory()}
+            timing[label] = {**seconds, "seconds": time.perf_counter() - start, **memory()}
         if keep and jax.process_index() == 0:
-            write_json(finished, results[stage])
+            write_json(finished, results[label])
             write_json(workdir / "timing.json", timing)
+    results = with_summaries(results, config.stages, copies)
     if keep_all and jax.process_index() == 0:
         write_json(workdir / "results.json", results)
     if mode != "predict":
@@ -102,44 +113,48 @@ def _run_stages(config: ConfigDict, workdir: Path, mode: str, module: ModuleType
     return results
 
 
-def stages_with_weights(config: ConfigDict, workdir: Path) -> list[str]:
+def with_weights(todo: Sequence[tuple[str, Replica]], workdir: Path) -> list[tuple[str, Replica]]:
     """Return the stages that can be evaluated; the others are named and left out."""
     known = [
-        stage
-        for stage in config.stages
-        if Checkpoints(workdir / stage / "checkpoints").steps()
-        or isinstance(config[stage].init_from, str)
+        (stage, copy)
+        for stage, copy in todo
+        if Checkpoints(workdir / copy.label(stage) / "checkpoints").steps()
+        or isinstance(copy.config[stage].init_from, str)
     ]
     if not known:
-        last = config.stages[-1]
+        last = todo[-1][0]
         raise UserError(
             f"{workdir} holds no checkpoint: train first, or name trained weights with "
             f"--config.{last}.init_from=RUN_FOLDER"
         )
-    for stage in config.stages:
-        if stage not in known:
-            say(f"stage {stage} has no weights and is left out")
+    for stage, copy in todo:
+        if (stage, copy) not in known:
+            say(f"stage {copy.label(stage)} has no weights and is left out")
     return known
 
 
 class Stage:
-    """One stage of a run: what it is built from, and what is done with it."""
+    """One stage of a run, or a replica of it: what it is built from, and what is done with it."""
 
     def __init__(
         self,
-        config: ConfigDict,
+        replica: Replica,
         name: str,
         workdir: Path,
         mesh: Mesh,
         module: ModuleType,
         data: Any,
+        pictures: bool = True,
     ) -> None:
+        config = replica.config
         self.config, self.name, self.workdir = config, name, workdir
+        self.replica, self.label, self.pictures = replica, replica.label(name), pictures
         self.options: ConfigDict = config[name]
-        self.folder = workdir / name
+        self.folder = workdir / self.label
         self.mesh, self.module, self.data = mesh, module, data
         self.key = jax.random.fold_in(jax.random.key(config.seed), zlib.crc32(name.encode()))
         self.checkpoints = Checkpoints(self.folder / "checkpoints")
+        self.place = init_from.Place(workdir, tuple(config.stages), name, replica.name)
 
     def train_and_evaluate(self) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
         """Train (unless the stage has nothing to train), then score with the best weights."""
@@ -182,7 +197,7 @@ class Stage:
         source = init_from.Source(self.folder, "best")
         if not self.checkpoints.steps():
             text = self.options.init_from
-            source = init_from.find_source(text, self.workdir, self.config.stages, self.name)
+            source = init_from.find_source(text, self.place)
         artefacts = init_from.read_artefacts(source)
         artefacts["fitted"] = read_fitted(source.folder)
         system = self.module.build(self.config, self.name, self.data, artefacts)
@@ -197,9 +212,7 @@ class Stage:
     def initial_variables(self, system: System) -> Variables:
         """Return fresh variables, with what `init_from` names put in."""
         variables = jax.jit(system.init)(self.key, self.example_batch(system))
-        return init_from.start_from(
-            variables, self.options.init_from, self.workdir, self.config.stages, self.name
-        )
+        return init_from.start_from(variables, self.options.init_from, self.place)
 
     def example_batch(self, system: System) -> dict[str, Any]:
         """Return the first batch at hand, for its shapes."""
@@ -245,6 +258,7 @@ class Stage:
         """Gather what the training loop works with."""
         return Training(
             stage=self.name,
+            label=self.label,
             system=system,
             options=self.options.train,
             mesh=self.mesh,
@@ -271,7 +285,7 @@ class Stage:
         """
         splits = self.final_splits(system)
         metrics, predicted = score(system, predictor, variables, splits, final=True, known=known)
-        if jax.process_index() == 0:
+        if self.pictures and jax.process_index() == 0:
             self.draw(system, predicted, metrics)
         for split, (positions, outputs) in predicted.items():
             if len(positions):
@@ -285,17 +299,18 @@ class Stage:
     def draw(self, system: System, predicted: Mapping, metrics: Mapping) -> None:
         """Draw learning curves and the system's own plots into the run's `plots` folder."""
         folder = self.workdir / "plots"
+        prefix = self.label.replace("/", "-")
         train_options = self.options.train
         rows = read_rows(self.folder / "metrics.jsonl")
         if rows:
             figure = plots.learning_curves(
-                rows, train_options.monitor, self.name, train_options.monitor_mode
+                rows, train_options.monitor, self.label, train_options.monitor_mode
             )
-            plots.save_figure(figure, folder / f"{self.name}-learning_curves.png")
+            plots.save_figure(figure, folder / f"{prefix}-learning_curves.png")
         outputs = {split: pair[1] for split, pair in predicted.items() if len(pair[0])}
         for split in outputs:
             for stem, figure in system.draw(split, outputs, metrics[split]).items():
-                plots.save_figure(figure, folder / f"{self.name}-{split}-{stem}.png")
+                plots.save_figure(figure, folder / f"{prefix}-{split}-{stem}.png")
 
 
 def read_json(path: Path) -> dict[str, Any]:

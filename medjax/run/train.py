@@ -58,6 +58,9 @@ class Training:
     """What one stage's training works with; the state and position are passed along instead."""
 
     stage: str
+    """Its name in the config."""
+    label: str
+    """The stage and, where it has copies, which one: what progress is told of."""
     system: System
     options: ConfigDict
     """The stage's `train` section."""
@@ -95,7 +98,7 @@ def train(training: Training, state: TrainState) -> TrainState:
             save(training, state, position, best=best)
     if position.best is None:
         training.say(
-            f"  {training.stage}: {options.monitor} was undefined in every evaluation, so nothing "
+            f"  {training.label}: {options.monitor} was undefined in every evaluation, so nothing "
             "tells which weights are best: the last ones are used"
         )
     return state
@@ -113,7 +116,7 @@ def resume(training: Training, state: TrainState) -> tuple[TrainState, Position]
     epoch_done = position.batch == len(training.system.plan("train", position.epoch))
     pending = epoch_done or ORDERS[training.options.epoch_order][position.phase] != TRAIN
     training.log.cut_back(step, evaluation_pending=pending)
-    training.say(f"  resumed stage {training.stage} at step {step}")
+    training.say(f"  resumed stage {training.label} at step {step}")
     return state, position
 
 
@@ -161,7 +164,7 @@ def train_epoch(
         workers=training.workers,
     )
     progress = Progress(
-        f"{training.stage} epoch {position.epoch + 1}/{options.epochs}",
+        f"{training.label} epoch {position.epoch + 1}/{options.epochs}",
         total=len(plans),
         done=position.batch,
         batch_size=plans[0].size,
@@ -202,7 +205,7 @@ def run_step(
         if "RESOURCE_EXHAUSTED" not in str(error) and "Out of memory" not in str(error):
             raise
         raise UserError(
-            f"memory ran out at step {step} of stage {training.stage} with a batch of {rows}; "
+            f"memory ran out at step {step} of stage {training.label} with a batch of {rows}; "
             f"lower {training.stage}.train.global_batch_size, raise "
             f"{training.stage}.train.accumulation, or set precision to 'bfloat16'"
         ) from None
@@ -231,7 +234,7 @@ def inspect(
     if not bool(scalars["finite"]):
         if options.on_not_finite == "stop":
             raise UserError(
-                f"the loss or a gradient is not finite at step {step} of stage {training.stage} "
+                f"the loss or a gradient is not finite at step {step} of stage {training.label} "
                 f"(epoch {position.epoch + 1}, batch {number} of {batches}, of "
                 f"{options.global_batch_size} rows); lower "
                 f"{training.stage}.optimizer.learning_rate, set "
@@ -267,7 +270,7 @@ def validate(
     monitored = values.get(options.monitor)
     position, best = position.after_evaluation(monitored, options.monitor_mode)
     training.say(
-        f"  {training.stage} step {int(state.step)}: {split} {options.monitor} "
+        f"  {training.label} step {int(state.step)}: {split} {options.monitor} "
         + (f"{monitored:.4f}" if monitored is not None else "undefined")
         + (" (best so far)" if best else "")
     )

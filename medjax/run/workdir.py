@@ -87,7 +87,8 @@ def check_workdir(
 
 def _nothing_trained(folder: Path) -> bool:
     """Tell whether no stage has saved anything yet: a run that failed early binds nobody."""
-    return not any(folder.glob("*/checkpoints/[0-9]*")) and not (folder / RESULTS).exists()
+    saved = (*folder.glob("*/checkpoints/[0-9]*"), *folder.glob("*/*/checkpoints/[0-9]*"))
+    return not saved and not (folder / RESULTS).exists()
 
 
 def _optimizer_hint(differing: list[Difference], folder: Path, allowed: bool) -> str:
@@ -108,7 +109,8 @@ def _listing(differing: list[Difference]) -> str:
 
 def _is_open_optimizer(name: str, folder: Path) -> bool:
     stage, *inner = name.split(".")
-    return "optimizer" in inner and not (folder / stage / RESULTS).exists()
+    finished = (folder / stage / RESULTS).exists() or any((folder / stage).glob(f"*/{RESULTS}"))
+    return "optimizer" in inner and not finished
 
 
 def _starts_elsewhere(config: ConfigDict) -> bool:
