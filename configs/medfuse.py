@@ -55,6 +55,9 @@ def get_config() -> ConfigDict:
     config.fusion.optimizer.learning_rate = 1e-4
     config.fusion.init_from = (("cxr", "cxr"), ("ehr", "ehr"))
 
+    # Every stage once for each seed; (): only for `seed` above. One after another ("loop").
+    config.replicas = ConfigDict({"seeds": (), "run": "loop"})
+
     config.evaluation = ConfigDict()
     config.evaluation.resamples = 1000  # bootstrap, 95 % intervals; 0: none
     config.evaluation.bootstrap_when = "final"  # or "always": every validation too

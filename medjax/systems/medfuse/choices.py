@@ -20,5 +20,6 @@ CHOICES = {
     "precision": ("float32", "bfloat16"),
     "bootstrap_when": ("final", "always"),
     "bootstrap_one_class": ("redraw", "fail"),
+    "replicas.run": ("loop",),
     "sharding.parameters": ("replicated", "sharded"),
 }
