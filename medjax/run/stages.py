@@ -1,41 +1,27 @@
-"""The stages of a run, in order: build, start from other weights, train, evaluate, write, draw."""
+"""The stages of a run, in order, and what they say together."""
 
 import importlib
 import json
 import resource
 import sys
 import time
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import jax
-from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from medjax.errors import UsageError, UserError, nearest
 from medjax.files import write_json
-from medjax.run import init_from, plots, sharding
+from medjax.run import sharding
 from medjax.run.checkpoint import Checkpoints
-from medjax.run.evaluate import EVALUATION, Predicted, Predictor, score, write_predictions
-from medjax.run.fit import fit, read_fitted
 from medjax.run.replicas import Replica, replicas, with_summaries
-from medjax.run.report.metrics_log import MetricsLog, read_rows
-from medjax.run.report.tables import parameter_table, results_table
-from medjax.run.signals import Signals, catch_signals
-from medjax.run.step import init_state
-from medjax.run.system import System, Variables
-from medjax.run.train import Timing, Training, train
+from medjax.run.report.tables import results_table
+from medjax.run.stage import Stage, say
 
 Results = dict[str, dict[str, dict[str, Any]]]
-
-
-def say(text: str) -> None:
-    """Print a line on process 0."""
-    if jax.process_index() == 0:
-        print(text, flush=True)
 
 
 def print_results(results: Results) -> None:
@@ -131,186 +117,6 @@ def with_weights(todo: Sequence[tuple[str, Replica]], workdir: Path) -> list[tup
         if (stage, copy) not in known:
             say(f"stage {copy.label(stage)} has no weights and is left out")
     return known
-
-
-class Stage:
-    """One stage of a run, or a replica of it: what it is built from, and what is done with it."""
-
-    def __init__(
-        self,
-        replica: Replica,
-        name: str,
-        workdir: Path,
-        mesh: Mesh,
-        module: ModuleType,
-        data: Any,
-        pictures: bool = True,
-    ) -> None:
-        config = replica.config
-        self.config, self.name, self.workdir = config, name, workdir
-        self.replica, self.label, self.pictures = replica, replica.label(name), pictures
-        self.options: ConfigDict = config[name]
-        self.folder = workdir / self.label
-        self.mesh, self.module, self.data = mesh, module, data
-        self.key = jax.random.fold_in(jax.random.key(config.seed), zlib.crc32(name.encode()))
-        self.checkpoints = Checkpoints(self.folder / "checkpoints")
-        self.place = init_from.Place(workdir, tuple(config.stages), name, replica.name)
-
-    def train_and_evaluate(self) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
-        """Train (unless the stage has nothing to train), then score with the best weights."""
-        system = self.module.build(self.config, self.name, self.data, None)
-        self.final_splits(system)
-        if jax.process_index() == 0:
-            write_json(self.folder / "artefacts.json", system.artefacts)
-        variables = self.initial_variables(system)
-        predictor, timing = self.predictor(system), Timing()
-        if system.updates:
-            timing = self.train(system, predictor, variables)
-            variables = init_from.read_variables(init_from.Source(self.folder, "best"))
-        else:
-            self.checkpoints.save(0, init_state(system, variables, self.key), {}, best=True)
-        predicted: Predicted = {}
-        if system.fit is not None:
-            predicted = {s: predictor.split(variables, s) for s in system.fit_splits}
-            artefacts = {**system.artefacts, "fitted": fit(system, predicted, self.folder)}
-            system = self.module.build(self.config, self.name, self.data, artefacts)
-        return self.score(system, predictor, variables, predicted), timing.to_json()
-
-    def evaluate(self) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
-        """Score existing weights: the run's best, or those of `init_from` with no training run."""
-        system, variables = self.trained()
-        return self.score(system, self.predictor(system), variables), Timing().to_json()
-
-    def predict(self) -> None:
-        """Write the predictions of every split of the data at hand; labels may be absent."""
-        system, variables = self.trained()
-        predictor = self.predictor(system)
-        for split in system.splits:
-            positions, outputs = predictor.split(variables, split)
-            if len(positions):
-                path = self.folder / f"predictions-{split}.parquet"
-                write_predictions(path, system, split, positions, outputs)
-                say(f"  {len(positions)} predictions in {path}")
-
-    def trained(self) -> tuple[System, Variables]:
-        """Return the system and its trained weights."""
-        source = init_from.Source(self.folder, "best")
-        if not self.checkpoints.steps():
-            text = self.options.init_from
-            source = init_from.find_source(text, self.place)
-        artefacts = init_from.read_artefacts(source)
-        artefacts["fitted"] = read_fitted(source.folder)
-        system = self.module.build(self.config, self.name, self.data, artefacts)
-        if system.fit is not None and not artefacts["fitted"]:
-            raise UserError(
-                f"{source.folder} holds weights but nothing fitted, which stage {self.name} needs: "
-                "run the stage in --mode=train"
-            )
-        shapes = jax.eval_shape(system.init, self.key, self.example_batch(system))
-        return system, init_from.fitting(shapes, source)
-
-    def initial_variables(self, system: System) -> Variables:
-        """Return fresh variables, with what `init_from` names put in."""
-        variables = jax.jit(system.init)(self.key, self.example_batch(system))
-        return init_from.start_from(variables, self.options.init_from, self.place)
-
-    def example_batch(self, system: System) -> dict[str, Any]:
-        """Return the first batch at hand, for its shapes."""
-        for split in system.splits:
-            epoch = 0 if split == "train" else EVALUATION
-            plans = system.plan(split, epoch)
-            if plans:
-                return dict(system.collate(split, epoch, plans[0], slice(0, plans[0].size)))
-        raise UserError(
-            f"stage {self.name}: no split holds a whole batch; lower "
-            f"{self.name}.train.global_batch_size, or prepare more data"
-        )
-
-    def final_splits(self, system: System) -> tuple[str, ...]:
-        """Return the splits to score in the end; the data must have them."""
-        for split in self.options.train.final_splits:
-            if split not in system.splits:
-                raise UserError(
-                    f"{self.name}.train.final_splits: the data have no split {split!r}, only "
-                    f"{', '.join(system.splits)}{nearest(split, system.splits)}"
-                )
-        return self.options.train.final_splits
-
-    def predictor(self, system: System) -> Predictor:
-        """Return the predictor of this stage."""
-        key = jax.random.fold_in(self.key, 1)
-        loader = self.config.loader
-        return Predictor(
-            system, self.mesh, key, threads=loader.threads, workers=loader.workers, say=say
-        )
-
-    def train(self, system: System, predictor: Predictor, variables: Variables) -> Timing:
-        """Train the stage to its end, from its newest checkpoint if there is one."""
-        say(parameter_table(variables["params"], system.updates))
-        with MetricsLog(self.folder) as log, catch_signals() as signals:
-            training = self.training(system, predictor, log, signals)
-            train(training, init_state(system, variables, jax.random.fold_in(self.key, 2)))
-        return training.timing
-
-    def training(
-        self, system: System, predictor: Predictor, log: MetricsLog, signals: Signals
-    ) -> Training:
-        """Gather what the training loop works with."""
-        return Training(
-            stage=self.name,
-            label=self.label,
-            system=system,
-            options=self.options.train,
-            mesh=self.mesh,
-            parameters=self.config.sharding.parameters,
-            threads=self.config.loader.threads,
-            workers=self.config.loader.workers,
-            predictor=predictor,
-            checkpoints=self.checkpoints,
-            signals=signals,
-            log=log,
-            say=say,
-        )
-
-    def score(
-        self,
-        system: System,
-        predictor: Predictor,
-        variables: Variables,
-        known: Predicted | None = None,
-    ) -> dict[str, dict[str, Any]]:
-        """Score the stage's splits, write predictions and plots, return the metrics as JSON.
-
-        `known` is what these weights predicted already.
-        """
-        splits = self.final_splits(system)
-        metrics, predicted = score(system, predictor, variables, splits, final=True, known=known)
-        if self.pictures and jax.process_index() == 0:
-            self.draw(system, predicted, metrics)
-        for split, (positions, outputs) in predicted.items():
-            if len(positions):
-                path = self.folder / f"predictions-{split}.parquet"
-                write_predictions(path, system, split, positions, outputs)
-        return {
-            split: {name: metric.to_json() for name, metric in sorted(of_split.items())}
-            for split, of_split in metrics.items()
-        }
-
-    def draw(self, system: System, predicted: Mapping, metrics: Mapping) -> None:
-        """Draw learning curves and the system's own plots into the run's `plots` folder."""
-        folder = self.workdir / "plots"
-        prefix = self.label.replace("/", "-")
-        train_options = self.options.train
-        rows = read_rows(self.folder / "metrics.jsonl")
-        if rows:
-            figure = plots.learning_curves(
-                rows, train_options.monitor, self.label, train_options.monitor_mode
-            )
-            plots.save_figure(figure, folder / f"{prefix}-learning_curves.png")
-        outputs = {split: pair[1] for split, pair in predicted.items() if len(pair[0])}
-        for split in outputs:
-            for stem, figure in system.draw(split, outputs, metrics[split]).items():
-                plots.save_figure(figure, folder / f"{prefix}-{split}-{stem}.png")
 
 
 def read_json(path: Path) -> dict[str, Any]:
