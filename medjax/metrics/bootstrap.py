@@ -1,7 +1,7 @@
-"""Percentile bootstrap of ranking metrics: examples drawn with replacement, all resamples at once.
+"""Percentile bootstrap of metrics of binary labels: rows drawn with replacement, all at once.
 
-A resample is a count per example. Sorting the examples once by score turns the AUROC and the
-average precision of every resample into cumulative sums of its counts.
+A resample is a count per example. Sorting the examples once by score turns the AUROC, the average
+precision and the calibration error of every resample into sums of its counts over ranges of ranks.
 """
 
 import zlib
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from medjax.errors import UserError
+from medjax.metrics.calibration import ranked_gaps
 from medjax.metrics.ranking import area_under_roc, mean_precision, rank, trace
 
 OneClass = Literal["redraw", "fail"]
@@ -28,6 +29,8 @@ class Resampled(NamedTuple):
     """[resamples]"""
     auprc: NDArray[np.float64]
     """[resamples]"""
+    calibration_error: NDArray[np.float64]
+    """[resamples], or [0] where no bins were asked for."""
 
 
 def generator_for(seed: int, name: str) -> np.random.Generator:
@@ -84,19 +87,22 @@ def bootstrap(
     resamples: int,
     generator: np.random.Generator,
     one_class: OneClass = "redraw",
+    bins: int = 0,
 ) -> Resampled:
     """Metrics of `resamples` resamples of scores [n] for labels [n] that hold both classes.
 
     Which example stands at which rank does not matter to a uniform draw, so ranks are drawn.
+    `bins` above 0 asks for the calibration error too; the scores are then probabilities.
     """
     ranking = rank(labels, scores)
     examples = len(ranking.order)
-    curves = (
-        trace(ranking, counts)
-        for counts in draw_counts(ranking.positives, examples, resamples, generator, one_class)
-    )
-    areas, precisions = zip(*((area_under_roc(c), mean_precision(c)) for c in curves))
-    return Resampled(np.concatenate(areas), np.concatenate(precisions))
+    gaps = ranked_gaps(labels, scores, ranking.order, bins) if bins else None
+    parts = []
+    for counts in draw_counts(ranking.positives, examples, resamples, generator, one_class):
+        curve = trace(ranking, counts)
+        error = gaps.error(counts) if gaps else np.zeros(0)
+        parts.append((area_under_roc(curve), mean_precision(curve), error))
+    return Resampled(*(np.concatenate(values) for values in zip(*parts)))
 
 
 def bootstrap_of_draws(
@@ -105,7 +111,7 @@ def bootstrap_of_draws(
     """Metrics of given resamples: draws [resamples, draws] are row numbers into labels [n]."""
     ranking = rank(labels, scores)
     counts = trace(ranking, count_draws(draws, len(ranking.order))[:, ranking.order])
-    return Resampled(area_under_roc(counts), mean_precision(counts))
+    return Resampled(area_under_roc(counts), mean_precision(counts), np.zeros(0))
 
 
 def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]:
@@ -116,3 +122,16 @@ def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, 
     tail = 50 * (1 - level)
     low, high = np.percentile(np.asarray(values), [tail, 100 - tail])
     return float(low), float(high)
+
+
+def centred_interval(
+    values: NDArray[np.float64], estimate: float, level: float = 0.95
+) -> tuple[float, float]:
+    """Percentile bounds of resampled values [resamples], moved so that their mean is `estimate`.
+
+    For a metric >= 0 that resampling inflates: drawing twice adds noise to every bin, which a
+    calibration error counts as miscalibration. The lower bound is at least 0.
+    """
+    shift = estimate - float(np.mean(values))
+    low, high = percentile_interval(values, level)
+    return max(low + shift, 0.0), high + shift

@@ -5,6 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+BINS = 15
+
 
 class Reliability(NamedTuple):
     """Predicted against observed risk in bins of equal width over [0, 1]."""
@@ -17,7 +19,7 @@ class Reliability(NamedTuple):
     """[bins] examples in the bin."""
 
 
-def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 15) -> Reliability:
+def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = BINS) -> Reliability:
     """Bin examples [n] by probability; a probability of 1 belongs to the last bin."""
     risk = np.asarray(probabilities, np.float64)
     place = np.minimum((risk * bins).astype(np.intp), bins - 1)
@@ -31,7 +33,7 @@ def reliability(labels: ArrayLike, probabilities: ArrayLike, bins: int = 15) -> 
     )
 
 
-def calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 15) -> float:
+def calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = BINS) -> float:
     """Expected calibration error of examples [n]: mean |observed - predicted| over the bins.
 
     Bins of equal width weigh by their examples. Naeini et al. 2015, for the positive class.
@@ -39,6 +41,30 @@ def calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins: int = 1
     table = reliability(labels, probabilities, bins)
     gap = np.abs(table.observed - table.predicted)
     return float(np.nansum(gap * table.examples) / np.sum(table.examples))
+
+
+class RankedGaps(NamedTuple):
+    """What the calibration error of weighted examples needs, in the order of falling risk."""
+
+    gaps: NDArray[np.float64]
+    """[n] label - probability of every rank."""
+    starts: NDArray[np.intp]
+    """[filled bins] first rank of every bin that holds an example."""
+
+    def error(self, counts: NDArray) -> NDArray[np.float64]:
+        """Calibration error [...] of examples that stand counts [..., n] times at their rank."""
+        sums = np.add.reduceat(counts * self.gaps, self.starts, axis=-1)
+        return np.abs(sums).sum(axis=-1) / counts.sum(axis=-1)
+
+
+def ranked_gaps(
+    labels: ArrayLike, probabilities: ArrayLike, order: NDArray[np.intp], bins: int = BINS
+) -> RankedGaps:
+    """Sort examples [n] by `order`, their positions by falling probability."""
+    risk = np.asarray(probabilities, np.float64)[order]
+    place = np.minimum((risk * bins).astype(np.intp), bins - 1)
+    starts = np.flatnonzero(np.diff(place, prepend=bins))
+    return RankedGaps(np.asarray(labels, np.float64)[order] - risk, starts)
 
 
 def wilson_interval(positives: ArrayLike, examples: ArrayLike) -> tuple[NDArray, NDArray]:

@@ -6,8 +6,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from medjax.metrics.bootstrap import OneClass, bootstrap, generator_for, percentile_interval
-from medjax.metrics.calibration import calibration_error
+from medjax.metrics.bootstrap import (
+    OneClass,
+    bootstrap,
+    centred_interval,
+    generator_for,
+    percentile_interval,
+)
+from medjax.metrics.calibration import BINS, calibration_error, wilson_interval
 from medjax.metrics.metric import Metric
 from medjax.metrics.ranking import auroc, average_precision
 
@@ -19,7 +25,7 @@ RANKING_METRICS: Mapping[str, Callable[[ArrayLike, ArrayLike], float]] = {
 
 
 class Bootstrap(NamedTuple):
-    """How the intervals of AUROC and AUPRC are drawn."""
+    """How the intervals are drawn."""
 
     resamples: int = 0
     """0: no intervals."""
@@ -73,14 +79,15 @@ def classification_metrics(
     probabilities: [n, L] in [0, 1].
     groups: positions of the labels of each group; a group's number is the mean over its labels,
         its interval the mean of their bounds.
-    resamples: bootstrap resamples for the 95 % intervals of AUROC and AUPRC; 0 gives none. Each
-        label draws from the seed and its own name.
+    resamples: bootstrap resamples for the 95 % intervals; 0 gives none. Each label draws from the
+        seed and its own name. The accuracy has the score interval of a share instead, and that of
+        the calibration error is centred on its value (see `centred_interval`).
     threshold: probability from which a prediction counts as positive, for the accuracy.
 
     Metrics are auroc, auprc, accuracy and calibration_error. Averages: ``macro``, the plain mean,
     always; for several labels also ``weighted`` (by positives) and ``micro`` (all decisions in
     one pool) of AUROC and AUPRC. The interval of a mean is the mean of the bounds, so it does not
-    narrow with the number of labels. `positives` of an average counts positive labels.
+    narrow with the number of labels; an average over several labels has no `positives`.
 
     A label with one class only has no AUROC and AUPRC, and says so; averages are over the others.
 
@@ -89,10 +96,12 @@ def classification_metrics(
     """
     columns = _columns(labels, probabilities, names)
     draws = Bootstrap(resamples, seed, one_class)
-    ranked = [_ranking_metrics(c, name, draws) for c, name in zip(columns, names, strict=True)]
-    by_metric = {metric: [values[metric] for values in ranked] for metric in RANKING_METRICS}
-    by_metric["accuracy"] = [_pointwise(c, lambda y, p: accuracy(y, p, threshold)) for c in columns]
-    by_metric["calibration_error"] = [_pointwise(c, calibration_error) for c in columns]
+    of_labels = [_label_metrics(c, name, draws) for c, name in zip(columns, names, strict=True)]
+    by_metric = {
+        metric: [values[metric] for values in of_labels]
+        for metric in (*RANKING_METRICS, "calibration_error")
+    }
+    by_metric["accuracy"] = [_accuracy_metric(c, threshold, resamples > 0) for c in columns]
 
     result: dict[str, Metric] = {}
     for metric, values in by_metric.items():
@@ -106,8 +115,8 @@ def classification_metrics(
             result[f"{metric}/weighted"] = average(values, [v.positives or 0 for v in values])
     if len(names) > 1:
         pool = _Column(*(np.concatenate(parts) for parts in zip(*columns)))
-        pooled = _ranking_metrics(pool, "micro", Bootstrap())
-        result |= {f"{metric}/micro": value for metric, value in pooled.items()}
+        pooled = _label_metrics(pool, "micro", Bootstrap())
+        result |= {f"{metric}/micro": pooled[metric] for metric in RANKING_METRICS}
     return result
 
 
@@ -126,34 +135,44 @@ def _columns(labels: ArrayLike, probabilities: ArrayLike, names: Sequence[str]) 
     return [_Column(truth[k, i], risk[k, i]) for i, k in enumerate(known.T)]
 
 
-def _pointwise(column: _Column, function: Callable[[ArrayLike, ArrayLike], float]) -> Metric:
-    reason = column.undefined()
-    return Metric(
-        value=None if reason else function(column.labels, column.probabilities),
-        n=len(column.labels),
-        positives=int(column.labels.sum()),
-        reason=reason,
-    )
-
-
-def _ranking_metrics(column: _Column, name: str, draws: Bootstrap) -> dict[str, Metric]:
-    """AUROC and AUPRC of one label, with intervals from one set of resamples."""
-    reason = column.undefined() or column.unranked()
-    counts = Metric(None, n=len(column.labels), positives=int(column.labels.sum()), reason=reason)
-    if reason:
-        return dict.fromkeys(RANKING_METRICS, counts)
-    metrics = {
-        metric: counts._replace(value=function(column.labels, column.probabilities))
-        for metric, function in RANKING_METRICS.items()
-    }
+def _label_metrics(column: _Column, name: str, draws: Bootstrap) -> dict[str, Metric]:
+    """AUROC, AUPRC and calibration error of one label, with intervals from one set of resamples."""
+    counts = Metric(None, n=len(column.labels), positives=int(column.labels.sum()))
+    undefined = column.undefined()
+    if undefined:
+        return dict.fromkeys(
+            [*RANKING_METRICS, "calibration_error"], counts._replace(reason=undefined)
+        )
+    metrics = {"calibration_error": counts._replace(value=calibration_error(*column))}
+    unranked = column.unranked()
+    if unranked:
+        return metrics | dict.fromkeys(RANKING_METRICS, counts._replace(reason=unranked))
+    for metric, function in RANKING_METRICS.items():
+        metrics[metric] = counts._replace(value=function(*column))
     if not draws.resamples:
         return metrics
     generator = generator_for(draws.seed, name)
-    resampled = bootstrap(*column, draws.resamples, generator, draws.one_class)
-    for metric, values in resampled._asdict().items():
-        low, high = percentile_interval(values)
+    resampled = bootstrap(*column, draws.resamples, generator, draws.one_class, BINS)
+    for metric in RANKING_METRICS:
+        low, high = percentile_interval(getattr(resampled, metric))
         metrics[metric] = metrics[metric]._replace(low=low, high=high)
+    error = metrics["calibration_error"]
+    low, high = centred_interval(resampled.calibration_error, error.value or 0.0)
+    metrics["calibration_error"] = error._replace(low=low, high=high)
     return metrics
+
+
+def _accuracy_metric(column: _Column, threshold: float, interval: bool) -> Metric:
+    """Accuracy of one label, with its score interval."""
+    counts = Metric(None, n=len(column.labels), positives=int(column.labels.sum()))
+    reason = column.undefined()
+    if reason:
+        return counts._replace(reason=reason)
+    value = accuracy(*column, threshold)
+    if not interval:
+        return counts._replace(value=value)
+    low, high = wilson_interval(value * len(column.labels), len(column.labels))
+    return counts._replace(value=value, low=float(low), high=float(high))
 
 
 def average(metrics: Sequence[Metric], weights: Sequence[float] | None = None) -> Metric:
@@ -163,7 +182,7 @@ def average(metrics: Sequence[Metric], weights: Sequence[float] | None = None) -
     """
     defined = [i for i, m in enumerate(metrics) if m.value is not None]
     n = max((m.n or 0 for m in metrics), default=0)
-    positives = sum(m.positives or 0 for m in metrics)
+    positives = metrics[0].positives if len(metrics) == 1 else None
     left_out = len(metrics) - len(defined)
     if not defined:
         reason = metrics[0].reason if len(metrics) == 1 else f"none of {left_out} labels is defined"

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from medjax.metrics.calibration import calibration_error, reliability, wilson_interval
+from medjax.metrics.bootstrap import centred_interval
+from medjax.metrics.calibration import (
+    calibration_error,
+    ranked_gaps,
+    reliability,
+    wilson_interval,
+)
 
 
 def test_by_hand():
@@ -36,3 +42,22 @@ def test_wilson_interval_is_that_of_scipy():
         reference = binomtest(k, 10).proportion_ci(method="wilson")
         assert (low[i], high[i]) == pytest.approx((reference.low, reference.high), abs=1e-9)
     assert np.isnan(low[3])
+
+
+@pytest.mark.parametrize("bins", [1, 2, 15])
+def test_counted_examples_err_as_if_they_were_repeated(bins):
+    generator = np.random.default_rng(1)
+    risk = np.append(generator.random(40).round(2), [0.0, 1.0])
+    labels = generator.random(42) < risk
+    order = np.argsort(-risk, kind="stable")
+    counts = generator.integers(0, 4, (6, 42))
+    errors = ranked_gaps(labels, risk, order, bins).error(counts)
+    for row, error in zip(counts, errors, strict=True):
+        rows = np.repeat(order, row)
+        assert error == pytest.approx(calibration_error(labels[rows], risk[rows], bins), abs=1e-12)
+
+
+def test_interval_of_an_inflated_metric_lies_around_its_value():
+    resampled = np.linspace(0.05, 0.09, 1001)
+    assert centred_interval(resampled, 0.03) == pytest.approx((0.011, 0.049))
+    assert centred_interval(resampled, 0.01) == pytest.approx((0.0, 0.029))
