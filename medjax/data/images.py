@@ -1,4 +1,4 @@
-"""Reading film files safely as grey 8-bit arrays, and the offline resize of the published system.
+"""Reading film files safely as grey 8-bit arrays.
 
 Files come from outside: what they claim is checked before anything is decoded.
 """
@@ -9,6 +9,7 @@ import stat
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,14 @@ MAX_PIXELS = 64_000_000
 MAX_ASPECT = 16.0
 MAGIC = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG"}
 DEPTHS = (8, 10, 12, 14, 16)
+ORIENTATION = 0x0112
+"""EXIF tag; from 5 on height and width of the upright image are exchanged."""
+SMALLER = (8, 4, 2)
+"""Factors by which a JPEG can be decoded smaller."""
+OVERSAMPLING = 2
+"""How much larger than wanted a film is decoded at least. At 2 the resized film differs from that
+of a full decoding by 0.2 grey levels on average and 3 at most (measured on radiographs of 2544
+pixels brought to 512), at 1 by 15; storing it as JPEG of quality 75 costs 1.1 and 30."""
 
 
 def resolve_under(root: Path, relative: str | Path) -> Path:
@@ -41,14 +50,32 @@ def resolve_under(root: Path, relative: str | Path) -> Path:
 
 
 def read_grey(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Read a JPEG or PNG file as uint8 [height, width], upright (EXIF orientation applied).
+    """Read a JPEG or PNG file as uint8 [height, width]; otherwise as `read_film`."""
+    return read_film(path, max_pixels)[0]
+
+
+def read_film(
+    path: Path,
+    max_pixels: int = MAX_PIXELS,
+    scale: Callable[[int, int], float] | None = None,
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Read a JPEG or PNG file upright (EXIF orientation applied).
 
     16-bit grey is scaled by the bits that its values occupy (8, 10, 12, 14 or 16), so that a 12-bit
     film is not almost black. Colour becomes luma (ITU-R 601); transparency shows black.
 
+    Args:
+        path: the file.
+        max_pixels: limit, checked before decoding.
+        scale: (width, height) of the upright film -> the scale at which it is wanted. A JPEG is
+            then decoded at 1/2, 1/4 or 1/8 of its size where that leaves OVERSAMPLING times the
+            wanted one. None: the film as it is.
+
+    Returns:
+        Pixels, uint8 [height, width], and (width, height) of the whole film, upright.
+
     Raises:
-        UserError: not a JPEG or PNG, damaged, truncated, or larger than `max_pixels` (checked
-            before decoding); names the file.
+        UserError: not a JPEG or PNG, damaged, truncated, or over `max_pixels`; names the file.
     """
     with open(path, "rb") as f:
         head = f.read(8)
@@ -62,12 +89,30 @@ def read_grey(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
                 warnings.simplefilter("error", Image.DecompressionBombWarning)
                 with Image.open(f, formats=(kind,)) as image:
                     _check_size(path, image.size, max_pixels)
+                    width, height = _upright_size(image)
+                    if scale is not None:
+                        _decode_smaller(image, scale(width, height))
                     ImageOps.exif_transpose(image, in_place=True)
-                    return _grey(image)
+                    return _grey(image), (width, height)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise UserError(f"{path}: over the limit of {max_pixels:,} pixels") from None
         except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as e:
             raise UserError(f"{path}: damaged image ({e}); fetch the file again") from e
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    """(width, height) once the EXIF orientation is applied."""
+    width, height = image.size
+    return (height, width) if image.getexif().get(ORIENTATION, 1) >= 5 else (width, height)
+
+
+def _decode_smaller(image: Image.Image, scale: float) -> None:
+    """Have a JPEG decoded at the smallest size that is OVERSAMPLING times `scale`."""
+    width, height = image.size
+    for factor in SMALLER:
+        if factor * scale * OVERSAMPLING <= 1 and min(image.size) >= factor:
+            image.draft(image.mode, (width // factor, height // factor))
+            return
 
 
 def _check_size(path: Path, size: tuple[int, int], max_pixels: int) -> None:
@@ -98,21 +143,6 @@ def _scale_deep(values: np.ndarray) -> np.ndarray:
     depth = next((bits for bits in DEPTHS if top < 1 << bits), DEPTHS[-1])
     scaled = values.astype(np.float64) * (255.0 / ((1 << depth) - 1))
     return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
-
-
-def resize_to_width(pixels: np.ndarray, width: int = 512) -> np.ndarray:
-    """Resize uint8 [height, width0] to [int(height * width / width0), width], PIL bicubic.
-
-    This is the published offline resize (MedFuse, resize.py): the height is truncated, at least 1.
-    """
-    height = max(int(pixels.shape[0] * width / pixels.shape[1]), 1)
-    resized = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
-    return np.asarray(resized)
-
-
-def shrink_to_width(pixels: np.ndarray, width: int = 512) -> np.ndarray:
-    """As `resize_to_width`, but a film that is not wider than `width` stays as it is."""
-    return resize_to_width(pixels, width) if pixels.shape[1] > width else pixels
 
 
 def encode_jpeg(pixels: np.ndarray, quality: int = 75) -> bytes:

@@ -11,10 +11,9 @@ from PIL import Image
 from medjax.data.images import (
     decode,
     encode_jpeg,
+    read_film,
     read_grey,
-    resize_to_width,
     resolve_under,
-    shrink_to_width,
 )
 from medjax.errors import UserError
 
@@ -127,17 +126,40 @@ def test_paths_stay_under_their_root(tmp_path):
         resolve_under(root, "absent.jpg")
 
 
-@pytest.mark.parametrize("shape", [(700, 640), (300, 900), (100, 1)])
-def test_offline_resize_truncates_the_height(shape):
-    height, width = shape
-    pixels = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
-    assert resize_to_width(pixels, 128).shape == (int(height * 128 / width), 128)
+def smooth_jpeg(path, shape, **options):
+    """A smooth film with a little noise."""
+    rng = np.random.default_rng(3)
+    coarse = Image.fromarray(rng.integers(20, 235, (9, 8), dtype=np.uint8))
+    film = np.asarray(coarse.resize(shape[::-1], Image.Resampling.BICUBIC), np.float32)
+    noisy = np.clip(film + rng.normal(0, 3, shape), 0, 255).astype(np.uint8)
+    return save(path, Image.fromarray(noisy), quality=92, **options)
 
 
-def test_shrinking_never_enlarges():
-    pixels = np.zeros((90, 100), np.uint8)
-    assert shrink_to_width(pixels, 512) is pixels
-    assert shrink_to_width(pixels, 50).shape == (45, 50)
+@pytest.mark.parametrize(("scale", "shape"), [(1.0, (601, 402)), (0.3, (601, 402)),
+                                              (0.25, (301, 201)), (0.1, (151, 101)),
+                                              (0.01, (76, 51))])  # fmt: skip
+def test_a_jpeg_is_decoded_at_twice_the_wanted_scale(tmp_path, scale, shape):
+    path = smooth_jpeg(tmp_path / "a.jpg", (601, 402))
+    pixels, size = read_film(path, scale=lambda width, height: scale)
+    assert pixels.shape == shape and size == (402, 601)
+
+
+def test_the_scale_is_asked_for_the_upright_film(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = smooth_jpeg(tmp_path / "a.jpg", (400, 800), exif=exif)
+    asked = []
+    pixels, size = read_film(path, scale=lambda *size: asked.append(size) or 0.25)
+    assert asked == [(400, 800)] and size == (400, 800) and pixels.shape == (400, 200)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_png_films_are_always_read_whole(tmp_path, suffix):
+    path = smooth_jpeg(tmp_path / "a.jpg", (400, 400))
+    if suffix == "png":
+        path = save(tmp_path / "a.png", Image.open(path))
+    pixels, _ = read_film(path, scale=lambda width, height: 0.1)
+    assert pixels.shape == ((400, 400) if suffix == "png" else (100, 100))
 
 
 def test_stored_films_decode_to_grey():

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from medjax.data.film_sizes import resize_to_width
 from medjax.data.image_transforms import eval_view, normalise_grey
-from medjax.data.images import resize_to_width
 from medjax.data.mimic_cxr.linking import link
 from medjax.data.mimic_cxr.tables import (
     LABELS,
