@@ -83,7 +83,9 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parser.add_argument("--raw", type=Path, required=True, help="folder of the raw files")
     parser.add_argument("--out", type=Path, required=True, help="folder for the prepared sets")
-    parser.add_argument("--workers", type=whole_number(1), default=cores, help="processes")
+    parser.add_argument(
+        "--workers", type=whole_number(0), default=cores, help="processes; 0 or 1 for this one"
+    )
     parser.add_argument(
         "--limit", type=whole_number(1), help="stop after this many subjects or images"
     )
@@ -131,7 +133,7 @@ def parse(argv: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
     options = [option for action in parser._actions for option in action.option_strings]
     _refuse_unknown(argv[1:], options)
     args = parser.parse_args(argv[1:])
-    args.source = name
+    args.source, args.workers = name, max(args.workers, 1)
     _check_folders(args)
     return module, args
 

@@ -53,7 +53,7 @@ def test_without_arguments_it_lists_sources_and_an_example(capsys):
         (["cxr_table", "--out={out}"], "--raw"),
         (["cxr_table", "--raw={raw}/absent", "--out={out}"], "no such folder"),
         (["cxr_table", "--raw={raw}", "--out={raw}"], "same folder"),
-        (["cxr_table", "--raw={raw}", "--out={out}", "--workers=0"], "--workers"),
+        (["cxr_table", "--raw={raw}", "--out={out}", "--workers=-1"], "--workers"),
         (["cxr_table", "--raw={raw}", "--out={out}", "--split=other"], "expects published or hash"),
         (
             ["cxr_table", "--raw={raw}", "--out={out}", "--split=hashed"],
@@ -71,7 +71,7 @@ def test_without_arguments_it_lists_sources_and_an_example(capsys):
             ["cxr_table", "--raw={raw}", "--out={out}", "--quality=101"],
             "--quality expects a whole number from 1 to 100, not '101'",
         ),
-        (["cxr_table", "--raw={raw}", "--out={out}", "--width=0"], "--width"),
+        (["cxr_table", "--raw={raw}", "--out={out}", "--sizes=big"], "--sizes expects"),
         (["mimic_cxr", "--raw={raw}", "--out={out}", "--quality=high"], "--quality"),
         (["mimic_cxr", "--raw={raw}", "--out={out}", "--tasks=phenotypes"], "'phenotyping'"),
     ],
@@ -111,8 +111,8 @@ def test_what_was_prepared_otherwise_is_kept(tmp_path, capsys, options, words):
     for name in ("raw", "other"):
         make_table(tmp_path / name)
     out = tmp_path / "out"
-    command = ["cxr_table", f"--raw={tmp_path / 'raw'}", f"--out={out}"]
-    assert main([*command, "--workers=1"]) == 0
+    command = ["cxr_table", f"--raw={tmp_path / 'raw'}", f"--out={out}", "--workers=1"]
+    assert main(command) == 0
     before = contents(out)
     given = [o.format(raw=tmp_path / "raw", other=tmp_path / "other") for o in options]
     capsys.readouterr()

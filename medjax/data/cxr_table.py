@@ -10,10 +10,11 @@ import pandas as pd
 
 from medjax.data.images import resolve_under
 from medjax.data.manifest import describe_run, describe_set, print_manifest, write_manifest
+from medjax.data.reports import STORED, report_fields
 from medjax.data.subject_split import HASH_RULE, hash_split
 from medjax.data.tables import LABEL_VALUES, SPLIT_NAMES, coded, read_table, refuse_repeats
 from medjax.data.xray.film import Film
-from medjax.data.xray.options import add_image_options
+from medjax.data.xray.options import add_image_options, describe_encoding, encoding_of
 from medjax.data.xray.run import store_films
 from medjax.data.xray.store import NAME, Source
 from medjax.errors import UserError, nearest
@@ -61,7 +62,8 @@ def prepare(args: argparse.Namespace) -> None:
             f"{path}: none of its {len(films):,} images is under {root}; name their folder by "
             "--images"
         )
-    stored = store_films(args, root, present, SOURCE)
+    reports = read_reports(table, args.image_column)
+    stored = store_films(args, root, present, SOURCE, lambda film: reports[film.path])
     if stored is None:
         return
     summary, bad = stored
@@ -71,7 +73,7 @@ def prepare(args: argparse.Namespace) -> None:
     manifest = {
         **describe_run(args, {path.name: path}),
         "counts": counts,
-        "sets": {NAME: describe_set(summary, labels)},
+        "sets": {NAME: describe_set(summary, labels, **describe_encoding(encoding_of(args)))},
         "split_rule": split_rule,
         "fields": {},
         "bad_images": [film._asdict() for film in bad],
@@ -101,15 +103,27 @@ def read_films(
     names = () if args.unlabelled else _label_names(table, path, args.labels, taken)
     codes = [coded(table[name], LABEL_VALUES, path) for name in names]
     labels = np.array(codes, np.int8).reshape(len(names), len(table)).T
-    empty = pd.Series([""] * len(table))
-    texts = [table.get(name, empty) for name in ("findings", "impression")]
+    views = [""] * len(table) if view is None else view
+    rows = zip(images, splits, _subject_ids(subjects), views, labels)
     films = [
-        Film(image, image, split, subject, 0, film_view, 0, tuple(label.tolist()), *report)
-        for image, split, subject, film_view, label, *report in zip(
-            images, splits, _subject_ids(subjects), empty if view is None else view, labels, *texts
-        )
+        Film(image, image, split, subject, 0, film_view, 0, tuple(label.tolist()))
+        for image, split, subject, film_view, label in rows
     ]
     return films, names, rule
+
+
+def read_reports(table: pd.DataFrame, image_column: str) -> dict[str, dict[str, str]]:
+    """Return image -> fields of its report: those columns that are named as a stored section is.
+
+    A column `report` is the whole text; the sections that have no column are read from it.
+    """
+    columns = {name: table[name] for name in STORED if name in table}
+    texts = table.get("report", [""] * len(table))
+    found = {}
+    for image, text, *sections in zip(table[image_column], texts, *columns.values()):
+        given = {name: section.strip() for name, section in zip(columns, sections)}
+        found[image] = (report_fields(text) if text.strip() else {}) | given
+    return found
 
 
 def _column(table: pd.DataFrame, path: Path, name: str | None, default: str) -> pd.Series | None:

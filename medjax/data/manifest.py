@@ -21,7 +21,7 @@ from medjax.errors import UserError
 
 MANIFEST = "manifest.json"
 PACKAGES = ("numpy", "pandas", "pyarrow", "pillow", "array_record", "tensorflow-datasets")
-NO_EFFECT = ("source", "out", "workers", "dry_run", "overwrite")
+NO_EFFECT = ("source", "out", "workers", "dry_run", "overwrite", "engine", "beam_options")
 """Options that change no record, and so do not stand in the manifest."""
 
 

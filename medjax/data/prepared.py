@@ -76,6 +76,7 @@ class Examples(Sequence[dict[str, Any]]):
     """Random access to the decoded examples of one split; can be sent to worker processes.
 
     Texts come as str, images as uint8 [height, width] (grey) or [height, width, channels].
+    `wanted` names the image features that are read, None for all; the others are left out.
     """
 
     def __init__(
@@ -83,11 +84,14 @@ class Examples(Sequence[dict[str, Any]]):
         where: Path,
         features: tfds.features.FeaturesDict,
         records: Sequence[Mapping[str, Any]],
+        wanted: Sequence[str] | None = None,
     ):
         self._where = where
         self._records = records
-        self._texts = [k for k, f in features.items() if isinstance(f, tfds.features.Text)]
-        self._images = [k for k, f in features.items() if isinstance(f, tfds.features.Image)]
+        self._features = features
+        stored = [k for k, f in features.items() if isinstance(f, tfds.features.Image)]
+        self._images = stored if wanted is None else list(wanted)
+        self._left_out = [name for name in stored if name not in self._images]
 
     def __len__(self) -> int:
         return len(self._records)
@@ -100,11 +104,11 @@ class Examples(Sequence[dict[str, Any]]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         example = self.encoded(int(index))
-        for name in self._texts:
-            example[name] = example[name].decode("utf-8")
+        for name in self._left_out:
+            del example[name]
         for name in self._images:
             example[name] = images.decode(example[name])
-        return example
+        return _with_texts(example, self._features)
 
     def encoded(self, index: int) -> dict[str, Any]:
         """Return one example with texts and images as the bytes that are stored.
@@ -118,6 +122,17 @@ class Examples(Sequence[dict[str, Any]]):
             return dict(self._records[index % len(self)])
         except (RuntimeError, ValueError, OSError) as e:
             raise _damaged(self._where, e) from e
+
+
+def _with_texts(example: Mapping[str, Any], features: Mapping[str, Any]) -> dict[str, Any]:
+    """Decode the texts of an example, those of nested features too."""
+    read = dict(example)
+    for name, value in example.items():
+        if isinstance(features[name], tfds.features.Text):
+            read[name] = value.decode("utf-8")
+        elif isinstance(features[name], tfds.features.FeaturesDict):
+            read[name] = _with_texts(value, features[name])
+    return read
 
 
 class PreparedSet(NamedTuple):
@@ -327,8 +342,11 @@ def _replace_folder(new: Path, final: Path) -> None:
     os.replace(new, final)
 
 
-def open_set(root: Path, name: str) -> PreparedSet:
+def open_set(root: Path, name: str, images: Sequence[str] | None = None) -> PreparedSet:
     """Open the newest version of the set `name` under `root`.
+
+    `images` names the image features to read, None for all: of films that are stored at several
+    sizes only the wanted ones are decoded.
 
     Raises:
         UserError: when it is not there, or not readable; names the sets that are.
@@ -354,7 +372,16 @@ def open_set(root: Path, name: str) -> PreparedSet:
         }
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as e:
         raise _damaged(folder, e) from e
-    splits = {split: Examples(folder, info.features, sources.get(split, [])) for split in sizes}
+    stored = [k for k, f in info.features.items() if isinstance(f, tfds.features.Image)]
+    for wanted in images or ():
+        if wanted not in stored:
+            raise UserError(
+                f"{folder}: no image {wanted!r}{nearest(wanted, stored)} (images: "
+                f"{', '.join(stored)}); prepare it with another --sizes"
+            )
+    splits = {
+        split: Examples(folder, info.features, sources.get(split, []), images) for split in sizes
+    }
     for split, examples in splits.items():
         if len(examples) != sizes[split]:
             raise UserError(

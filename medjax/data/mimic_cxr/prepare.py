@@ -15,6 +15,7 @@ from medjax.data.manifest import (
 )
 from medjax.data.mimic_cxr.link_sets import write_links
 from medjax.data.mimic_cxr.linking import link
+from medjax.data.mimic_cxr.reports import find_reports, open_reports
 from medjax.data.mimic_cxr.select import (
     Selection,
     follow_ehr,
@@ -30,18 +31,17 @@ from medjax.data.mimic_cxr.tables import (
     find_tables,
     read_labels,
     read_metadata,
-    read_reports,
     read_split,
 )
 from medjax.data.prepared import write_manifest
 from medjax.data.xray.film import Film
-from medjax.data.xray.options import add_image_options
+from medjax.data.xray.options import add_image_options, describe_encoding, encoding_of
 from medjax.data.xray.run import splits_of, store_films
 from medjax.data.xray.store import NAME, Source
 from medjax.errors import UsageError, UserError, nearest
 
 SOURCE = Source(
-    "Chest radiographs of MIMIC-CXR-JPG at a width of 512 pixels, with their CheXpert or NegBio "
+    "Chest radiographs of MIMIC-CXR-JPG with their reports and CheXpert or NegBio "
     "labels (1, 0, -1 uncertain, -2 not mentioned).",
     "Johnson et al., MIMIC-CXR-JPG, a large publicly available database of labeled chest "
     "radiographs, arXiv:1901.07042",
@@ -61,12 +61,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--subset", default="", help="folders of patients, as p10,p11 (all)")
     parser.add_argument("--views", default="", help="view positions, as AP,PA (all)")
     parser.add_argument("--labeller", choices=LABELLERS, default="chexpert", help="label table")
+    parser.add_argument(
+        "--reports", type=Path, help="folder, zip or sectioned table of reports (looked for in raw)"
+    )
     add_image_options(parser, quality=75)
     parser.add_argument(
         "--compat",
         choices=tuple(CXR_TIE),
         default="default",
-        help="published: the manifest records the published rules (the same films are linked)",
+        help="published: films are decoded exactly, the manifest records the published rules",
     )
 
 
@@ -77,14 +80,17 @@ def prepare(args: argparse.Namespace) -> None:
     root = args.images or args.raw
     tables = find_tables(args.raw, args.labeller)
     selection, split_rule = _split(args, tables, _select(args, tables, root), stays)
-    films = _films(selection.films, tables)
-    stored = store_films(args, root, films, SOURCE)
+    films = _films(selection.films)
+    place = find_reports(args.reports, args.raw, tables.reports, films)
+    reports = open_reports(place)
+    stored = store_films(args, root, films, SOURCE, reports.of)
     if stored is None:
         return
     summary, bad = stored
     readable = ~selection.films["dicom_id"].isin([film.dicom_id for film in bad])
     selection = selection.keep("readable", readable, "the image cannot be decoded")
-    sets = {NAME: describe_set(summary, () if args.unlabelled else LABELS)}
+    labels, encoding = () if args.unlabelled else LABELS, describe_encoding(encoding_of(args))
+    sets = {NAME: describe_set(summary, labels, **encoding)}
     counts = list(selection.counts)
     if stays is not None:
         for task, window in tasks.items():
@@ -94,8 +100,9 @@ def prepare(args: argparse.Namespace) -> None:
             reason = f"no AP image in the window of the stay ({task})"
             counts.append({"rule": "link", "in": len(stays), "out": len(links), "reason": reason})
     manifest = {
-        **describe_run(args, _inputs(args, tables)),
+        **describe_run(args, _inputs(args, tables, place)),
         "counts": counts,
+        "reports": reports.describe(),
         "sets": sets,
         "split_rule": split_rule,
         "fields": {"cxr_tie": CXR_TIE[args.compat]},
@@ -175,25 +182,19 @@ def _split(
     return selection._replace(films=films.assign(split=splits)), rule
 
 
-def _films(films: pd.DataFrame, tables: Tables) -> list[Film]:
-    """The selected films with their labels and report sections."""
-    sections: dict[int, tuple[str, str]] = {}
-    if tables.reports:
-        reports = read_reports(tables.reports)
-        pairs = zip(reports["findings"], reports["impression"])
-        sections = dict(zip(reports["study_id"], pairs))
+def _films(films: pd.DataFrame) -> list[Film]:
+    """The selected films with their labels."""
     names = [name for name in LABELS if name in films.columns]
     labels = films[names].to_numpy(np.int8)
     moments = films["study_time"].to_numpy("datetime64[s]")
     seconds = np.where(np.isnat(moments), 0, moments.astype(np.int64))
     columns = ("dicom_id", "path", "split", "subject_id", "study_id", "view")
     rows = zip(*(films[name].tolist() for name in columns), seconds.tolist(), labels.tolist())
-    return [
-        Film._make((*row, tuple(codes), *sections.get(row[4], ("", "")))) for *row, codes in rows
-    ]
+    return [Film._make((*row, tuple(codes))) for *row, codes in rows]
 
 
-def _inputs(args: argparse.Namespace, tables: Tables) -> dict[str, Path]:
-    """The tables that were read, by name."""
-    inputs = {path.name: path for path in tables if path is not None}
+def _inputs(args: argparse.Namespace, tables: Tables, reports: Path | None) -> dict[str, Path]:
+    """The files that were read beside images and folders of reports, by name."""
+    read = (tables.metadata, tables.labels, tables.split, reports)
+    inputs = {path.name: path for path in read if path is not None and path.is_file()}
     return {**inputs, f"ehr/{MANIFEST}": args.ehr / MANIFEST} if args.ehr else inputs

@@ -109,11 +109,3 @@ def read_split(path: Path) -> pd.DataFrame:
     table = read_table(path, ("dicom_id", "split"))
     split = coded(table["split"], SPLIT_NAMES, path)
     return pd.DataFrame({"dicom_id": table["dicom_id"], "split": split})
-
-
-def read_reports(path: Path) -> pd.DataFrame:
-    """Read study_id, findings and impression of `mimic_cxr_sectioned.csv` (study = "s" + id)."""
-    table = read_table(path, ("study", "findings", "impression"))
-    study = table["study"].str.strip().str.removeprefix("s").rename("study")
-    sections = table[["findings", "impression"]].apply(lambda column: column.str.strip())
-    return sections.assign(study_id=integers(study, path)).drop_duplicates("study_id")

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from medjax.data.xray.encode import Encoding, encode_film
+from medjax.data.xray.encode import Encoding, Job, encode_film
 from medjax.errors import UserError
 
 SAMPLE = 6
-SPOOL_FACTOR = 2
-"""A split is spooled before it is written in the order of its keys."""
+SPOOL_FACTOR = 3
+"""Films are kept as parts, and a split is spooled before it is written in the order of its keys."""
 
 
 class Estimate(NamedTuple):
@@ -28,9 +28,9 @@ def estimate(root: Path, relatives: Sequence[str], encoding: Encoding, workers: 
     count = len(relatives)
     chosen = [relatives[i * count // SAMPLE] for i in range(SAMPLE)] if count else []
     start = time.monotonic()
-    films = [encode_film(root, encoding, relative) for relative in dict.fromkeys(chosen)]
+    films = [encode_film(root, encoding, Job(relative)) for relative in dict.fromkeys(chosen)]
     seconds = time.monotonic() - start
-    sizes = [len(film.data) for film in films if not film.error]
+    sizes = [sum(map(len, film.images)) for film in films if not film.error]
     share = count / max(len(films), 1)
     size = sum(sizes) // max(len(sizes), 1)
     return Estimate(count, size * count, seconds * share / workers)

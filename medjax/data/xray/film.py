@@ -17,5 +17,3 @@ class Film(NamedTuple):
     """Seconds since 1970 of the shifted calendar; 0 when unknown."""
     labels: tuple[int, ...]
     """1, 0, -1 uncertain, -2 not mentioned; () in an unlabelled store."""
-    findings: str = ""
-    impression: str = ""

@@ -3,26 +3,27 @@
 A film's `dicom_id` (for tables: the image's path) is its key, so a split lies in the order of ids.
 """
 
-import functools
+import contextlib
 import io
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
+from medjax.data.film_sizes import FilmSize
 from medjax.data.prepared import SetSpec, SetSummary, write_set
-from medjax.data.xray.encode import Encoding, encode_film, ordered_map, worker_pool
+from medjax.data.reports import FIELDS
+from medjax.data.xray.encode import Encoded
 from medjax.data.xray.film import Film
 from medjax.data.xray.index import write_index
 from medjax.errors import UserError
 
 NAME = "xray"
-VERSION = "1.0.0"
+VERSION = "2.0.0"
 
 
 class Source(NamedTuple):
@@ -40,18 +41,23 @@ class BadImage(NamedTuple):
     error: str
 
 
-def xray_spec(labels: int, source: Source) -> SetSpec:
+def image_names(sizes: Sequence[FilmSize]) -> list[str]:
+    """Return the features of the stored sizes: `image`, then for example `image_long256`."""
+    return ["image", *(f"image_{size}" for size in sizes[1:])]
+
+
+def xray_spec(labels: int, source: Source, sizes: Sequence[FilmSize]) -> SetSpec:
     """The set `xray` with `labels` labels a film; without the feature when there are none."""
     scalar, text = tfds.features.Scalar, tfds.features.Text
+    grey = {"shape": (None, None, 1), "encoding_format": "jpeg"}
     features = {
-        "image": tfds.features.Image(shape=(None, None, 1), encoding_format="jpeg"),
+        **{name: tfds.features.Image(**grey) for name in image_names(sizes)},
         "dicom_id": text(),
         "study_id": scalar(np.int64),
         "subject_id": scalar(np.int64),
         "view": text(),
         "study_time": scalar(np.int64),
-        "findings": text(),
-        "impression": text(),
+        "report": {field: text() for field in FIELDS},
     }
     if labels:
         features["labels"] = tfds.features.Tensor(shape=(labels,), dtype=np.int8)
@@ -60,52 +66,55 @@ def xray_spec(labels: int, source: Source) -> SetSpec:
 
 def write_films(
     out: Path,
-    root: Path,
-    films: Sequence[Film],
-    splits: Sequence[str],
+    films: Mapping[str, Sequence[Film]],
     source: Source,
-    encoding: Encoding,
-    workers: int,
+    sizes: Sequence[FilmSize],
+    encoded: Callable[[str], Generator[Encoded, None, None]],
+    report_of: Callable[[Film], Mapping[str, str]],
     max_bad_images: int = 0,
-    digests: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[SetSummary, list[BadImage]]:
     """Write the set `xray` and its index; return the summary and the films that were left out.
 
-    `digests` maps image paths to their SHA-256, which is checked where there is one.
+    Args:
+        out: the prepared folder.
+        films: split -> its films, in any order.
+        source: what the set says of its origin.
+        sizes: the stored sizes.
+        encoded: split -> its films at these sizes, in their order.
+        report_of: a film -> the fields of its report that there are.
+        max_bad_images: unreadable films that are left out before it is an error.
 
     Raises:
         UserError: a subject in two splits, two films of one id, or more than `max_bad_images`
             unreadable films (named is the first).
     """
-    check_subjects(films)
+    every = [film for of_split in films.values() for film in of_split]
+    check_subjects(every)
     bad: list[BadImage] = []
-    encode = functools.partial(encode_film, root, encoding)
 
     def examples(split: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        part = [film for film in films if film.split == split]
-        jobs = [(film.path, digests.get(film.path, "")) for film in part]
-        for film, result in zip(part, ordered_map(encode, jobs, pool, 4 * workers)):
-            progress.update()
-            if not result.error:
-                yield film.dicom_id, _example(film, result.data)
-                continue
-            bad.append(BadImage(film.dicom_id, result.error))
-            if len(bad) > max_bad_images:
-                raise UserError(
-                    f"{bad[0].error} (unreadable images: {len(bad)}; "
-                    "--max_bad_images=N leaves out up to N)"
-                )
+        with contextlib.closing(encoded(split)) as results:
+            for film, result in zip(films[split], results):
+                progress.update()
+                if not result.error:
+                    yield film.dicom_id, _example(film, result.images, sizes, report_of(film))
+                    continue
+                bad.append(BadImage(film.dicom_id, result.error))
+                if len(bad) > max_bad_images:
+                    raise UserError(
+                        f"{bad[0].error} (unreadable images: {len(bad)}; "
+                        "--max_bad_images=N leaves out up to N)"
+                    )
 
     start = time.monotonic()
-    labels = len(films[0].labels) if films else 0
-    progress = tqdm(total=len(films), unit=" images", desc="films", disable=None)
-    with worker_pool(workers) as pool, progress:
-        spec = xray_spec(labels, source)
-        summary = write_set(out, spec, {split: examples(split) for split in splits})
+    labels = len(every[0].labels) if every else 0
+    with tqdm(total=len(every), unit=" images", desc="films", disable=None) as progress:
+        spec = xray_spec(labels, source, sizes)
+        summary = write_set(out, spec, {split: examples(split) for split in films})
     lost = {film.dicom_id for film in bad}
-    write_index(out, [film for film in films if film.dicom_id not in lost])
+    write_index(out, [film for film in every if film.dicom_id not in lost])
     seconds = time.monotonic() - start
-    print(f"{len(films):,} images in {seconds:.1f} s ({len(films) / seconds:.1f} images/s)")
+    print(f"{len(every):,} images in {seconds:.1f} s ({len(every) / seconds:.1f} images/s)")
     return summary, bad
 
 
@@ -128,17 +137,18 @@ def check_subjects(films: Sequence[Film]) -> None:
         )
 
 
-def _example(film: Film, data: bytes) -> dict[str, Any]:
+def _example(
+    film: Film, images: Sequence[bytes], sizes: Sequence[FilmSize], report: Mapping[str, str]
+) -> dict[str, Any]:
     """The record of a film."""
     example = {
-        "image": io.BytesIO(data),
+        **{name: io.BytesIO(data) for name, data in zip(image_names(sizes), images)},
         "dicom_id": film.dicom_id,
         "study_id": film.study_id,
         "subject_id": film.subject_id,
         "view": film.view,
         "study_time": film.study_time,
-        "findings": film.findings,
-        "impression": film.impression,
+        "report": {field: report.get(field, "") for field in FIELDS},
     }
     labels = {"labels": np.asarray(film.labels, np.int8)} if film.labels else {}
     return example | labels

@@ -1,6 +1,7 @@
 """MIMIC-CXR-JPG from raw folder to prepared sets, through the command."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 from medjax.data.mimic_cxr.tables import LABELS
 from medjax.data.prepared import open_set, read_manifest
 from medjax.prepare import main
-from tests.data.mimic_cxr.conftest import EHR_SPLITS, SUBJECTS
+from tests.data.mimic_cxr.conftest import EHR_SPLITS, SUBJECTS, make_raw
 
 FILMS = 3 * len(SUBJECTS)
 
@@ -154,7 +155,56 @@ def test_reports_are_read_where_they_are(raw, tmp_path):
     ).to_csv(raw / "mimic_cxr_sectioned.csv", index=False)
     assert run(raw, tmp_path / "out") == 0
     films = every(tmp_path / "out")["train"]
-    assert {film["impression"] for film in films} == {"clear\nlungs"}
+    assert {film["report"]["impression"] for film in films} == {"clear\nlungs"}
+
+
+REPORTS = {
+    b"\n FINDINGS: clear\n IMPRESSION: none": "clear",
+    b"\n FINDINGS: caf\xe9\0\n": "caf\ufffd",
+    b"no heads": "",
+    b" ___ \n": "",
+    b"\n FINDINGS: " + b"a" * (1 << 20): "a" * ((1 << 18) - 12),
+}
+
+
+def write_reports(folder, rows):
+    """A report of each kind for the first studies; returns study -> findings."""
+    found = {}
+    for row, (data, findings) in zip(rows, REPORTS.items()):
+        subject = str(row["subject_id"])
+        path = folder / f"files/p{subject[:2]}/p{subject}/s{row['study_id']}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        found[row["study_id"]] = findings
+    return found
+
+
+@pytest.mark.parametrize("where", ["beside the films", "option", "files", "zip"])
+def test_report_texts_are_split(tmp_path, where):
+    rows = make_raw(tmp_path / "raw")
+    folder = tmp_path / ("raw" if where == "beside the films" else "reports")
+    found = write_reports(folder, rows)
+    option = {"option": f"--reports={folder}", "files": f"--reports={folder / 'files'}"}.get(where)
+    if where == "zip":
+        shutil.make_archive(str(tmp_path / "raw/mimic-cxr-reports"), "zip", folder)
+    assert run(tmp_path / "raw", tmp_path / "out", *([option] if option else [])) == 0
+    films = [film for part in every(tmp_path / "out").values() for film in part]
+    for film in films:
+        assert film["report"]["findings"] == found.get(film["study_id"], "")
+    assert read_manifest(tmp_path / "out")["reports"] == {
+        "studies": FILMS, "with_report": 4,
+        "not_utf8": 1, "cut": 1, "empty": 1, "without_sections": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["absent", "damaged"])
+def test_reports_that_cannot_be_read_are_named(raw, tmp_path, capsys, kind):
+    path = tmp_path / "reports.zip"
+    if kind == "damaged":
+        path.write_bytes(b"PK no zip")
+    assert run(raw, tmp_path / "out", f"--reports={path}") == 1
+    message = capsys.readouterr().err
+    assert "reports.zip" in message and message.count("\n") == 1
 
 
 def test_dry_run_writes_nothing(raw, tmp_path, capsys):
