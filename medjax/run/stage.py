@@ -17,6 +17,7 @@ from medjax.run.checkpoint import Checkpoints
 from medjax.run.evaluate import EVALUATION, Predicted, Predictor, score, write_predictions
 from medjax.run.fit import fit, read_fitted
 from medjax.run.replicas import Replica
+from medjax.run.report.comparison import write_table
 from medjax.run.report.metrics_log import MetricsLog, read_rows
 from medjax.run.report.tables import parameter_table
 from medjax.run.signals import Signals, catch_signals
@@ -185,6 +186,8 @@ class Stage:
         metrics, predicted = score(system, predictor, variables, splits, final=True, known=known)
         if self.pictures and jax.process_index() == 0:
             self.draw(system, predicted, metrics)
+        if jax.process_index() == 0:
+            self.write_tables(system, metrics)
         for split, (positions, outputs) in predicted.items():
             if len(positions):
                 path = self.folder / f"predictions-{split}.parquet"
@@ -209,3 +212,10 @@ class Stage:
         for split in outputs:
             for stem, figure in system.draw(split, outputs, metrics[split]).items():
                 plots.save_figure(figure, folder / f"{prefix}-{split}-{stem}.png")
+
+    def write_tables(self, system: System, metrics: Mapping) -> None:
+        """Write the system's own tables into the run's `tables` folder."""
+        prefix = self.label.replace("/", "-")
+        for split, of_split in metrics.items():
+            for stem, table in system.tables(split, of_split).items():
+                write_table(table, self.workdir / "tables", f"{prefix}-{split}-{stem}")

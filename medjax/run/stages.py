@@ -18,6 +18,7 @@ from medjax.files import write_json
 from medjax.run import sharding
 from medjax.run.checkpoint import Checkpoints
 from medjax.run.replicas import Replica, replicas, with_summaries
+from medjax.run.report.comparison import write_comparisons
 from medjax.run.report.tables import results_table
 from medjax.run.stage import Stage, say
 
@@ -93,6 +94,7 @@ def _run_stages(config: ConfigDict, workdir: Path, mode: str, module: ModuleType
             write_json(workdir / "timing.json", timing)
     results = with_summaries(results, config.stages, copies)
     if keep_all and jax.process_index() == 0:
+        write_comparisons(results, config.stages, workdir / "tables")
         write_json(workdir / "results.json", results)
     if mode != "predict":
         print_results(results)

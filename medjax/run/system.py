@@ -20,6 +20,7 @@ import numpy as np
 import optax
 
 from medjax.metrics.metric import Metric
+from medjax.metrics.tables import Table
 
 Variables = Mapping[str, Any]
 """Flax variables: {"params": ..., and any mutable collections such as "batch_stats"}."""
@@ -77,6 +78,12 @@ def no_plots(
     return {}
 
 
+def no_tables(split: str, metrics: Mapping[str, Metric]) -> Mapping[str, Table]:
+    """The tables of a system that has none."""
+    del split, metrics
+    return {}
+
+
 class System(NamedTuple):
     """Pure functions of one stage, made by the system's `build`."""
 
@@ -98,6 +105,8 @@ class System(NamedTuple):
     live here; `final` is False for the cheaper evaluations during training."""
     draw: Callable[[str, Mapping[str, Outputs], Mapping[str, Metric]], Mapping[str, Any]] = no_plots
     """(split, outputs, metrics) -> {file stem: matplotlib figure} for the final evaluation."""
+    tables: Callable[[str, Mapping[str, Metric]], Mapping[str, Table]] = no_tables
+    """(split, metrics) -> {file stem: table} for the final evaluation, as papers print them."""
     fit: Callable[[Mapping[str, Outputs]], Mapping[str, np.ndarray]] | None = None
     """{split: outputs} -> arrays by name, fitted on the frozen outputs of `fit_splits` once the
     best weights are there, and stored beside them (`medjax.run.fit`). `table`, `evaluate` and
