@@ -73,7 +73,7 @@ def test_without_arguments_it_lists_sources_and_an_example(capsys):
         ),
         (["cxr_table", "--raw={raw}", "--out={out}", "--sizes=big"], "--sizes expects"),
         (["mimic_cxr", "--raw={raw}", "--out={out}", "--quality=high"], "--quality"),
-        (["mimic_cxr", "--raw={raw}", "--out={out}", "--tasks=phenotypes"], "'phenotyping'"),
+        (["mimic_cxr", "--raw={raw}", "--out={out}", "--tasks=phenotyping"], "needs --ehr"),
     ],
 )
 def test_mistakes_are_one_sentence_and_nothing_is_written(raw, tmp_path, capsys, argv, words):

@@ -9,11 +9,10 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, overload
 
-import numpy as np
 import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
 from etils import epath
@@ -27,6 +26,7 @@ from medjax.data.manifest import (
     read_manifest,
     write_manifest,
 )
+from medjax.data.record_digest import record_digest
 from medjax.errors import UserError, nearest
 
 __all__ = [
@@ -263,33 +263,6 @@ def _skip_images(features: tfds.features.FeaturesDict) -> dict[str, Any]:
         for name, feature in features.items()
         if isinstance(feature, tfds.features.Image)
     }
-
-
-def record_digest(decoded: Mapping[str, Any]) -> bytes:
-    """Return the SHA-256 of one decoded record (images as bytes), independent of field order."""
-    sha = hashlib.sha256()
-    for part in _canonical("", decoded):
-        sha.update(part)
-    return sha.digest()
-
-
-def _canonical(name: str, value: Any) -> Iterator[bytes]:
-    """Yield a value as bytes, each array with its name, type and shape before its contents."""
-    if isinstance(value, Mapping):
-        for key in sorted(value):
-            yield from _canonical(f"{name}/{key}", value[key])
-    elif isinstance(value, list | tuple) and any(isinstance(v, bytes | Mapping) for v in value):
-        for i, item in enumerate(value):
-            yield from _canonical(f"{name}[{i}]", item)
-    elif isinstance(value, bytes | str):
-        text = value.encode() if isinstance(value, str) else value
-        yield f"{name} text {len(text)}\n".encode()
-        yield text
-    else:
-        array = np.asarray(value)
-        little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-        yield f"{name} {array.dtype.name} {array.shape}\n".encode()
-        yield little.tobytes()
 
 
 def digest_set(prepared: PreparedSet) -> str:

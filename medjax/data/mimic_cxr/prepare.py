@@ -75,6 +75,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def prepare(args: argparse.Namespace) -> None:
     """Write the sets `xray` and, with --ehr, `icu_links_<task>`; then the manifest."""
+    if args.tasks and not args.ehr:
+        raise UsageError("--tasks needs --ehr: films are linked to the stays of a prepared folder")
     stays = read_stays(args.ehr) if args.ehr else None
     tasks = _tasks(args.tasks, args.ehr) if args.ehr else {}
     root = args.images or args.raw
