@@ -299,6 +299,8 @@ def stack_samples(
     """The samples of a task and split, stacked in the order of their file names."""
     normalizer, found = published_normalizer(), {}
     labels = tables.labels if task == "phenotyping" else tables.stays.mortality.to_numpy()
+    width = len(CHANNELS.header(grid.masks))
+    none = [np.zeros((0, width))]  # a split may have no stay
     for row, charted in series.items():
         stay = tables.stays.iloc[row]
         if tables.split[int(stay.subject_id)] != split:
@@ -313,11 +315,12 @@ def stack_samples(
         name = f"{stay.subject_id}_episode{stay.episode}_timeseries.csv"
         found[name] = (data, normalize(data, normalizer, CHANNELS), labels[row])
     names = sorted(found)
-    data, normalised, bits = zip(*(found[name] for name in names))
+    data, normalised = ([found[name][part] for name in names] for part in (0, 1))
+    bits = [found[name][2] for name in names]
     return {
         "names": np.array(names),
         "lengths": np.array([len(part) for part in data]),
-        "raw": np.concatenate(data).astype(np.float32),
-        "norm": np.concatenate(normalised).astype(np.float32),
-        "labels": np.array(bits, np.int32),
+        "raw": np.concatenate(none + data).astype(np.float32),
+        "norm": np.concatenate(none + normalised).astype(np.float32),
+        "labels": np.array(bits, np.int32).reshape(len(names), *labels.shape[1:]),
     }
