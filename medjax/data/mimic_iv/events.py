@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from medjax.data.mimic_iv.prefilter import is_among
 from medjax.data.mimic_iv.stream import BLOCK_BYTES, Source, open_table
 from medjax.data.mimic_iv.tables import ID, TEXT, find_table, parse_rows, require_columns
 
@@ -62,6 +63,8 @@ class Events(NamedTuple):
 
     def take(self, keep: np.ndarray) -> "Events":
         """Return the rows where `keep` (bool) holds."""
+        if keep.all():
+            return self
         mask = pa.array(keep)
         ids = (column[keep] for column in self[:4])
         return Events(*ids, *(column.filter(mask) for column in self[4:]))
@@ -90,11 +93,12 @@ def select_events(
 ) -> Events:
     """Parse a block of rows and keep those of wanted items (sorted ids) and cohort subjects.
 
-    Rows with a wrong number of fields or an unreadable id are left out; `counts` gets them by
-    reason, and the number of rows read.
+    Rows with a wrong number of fields, and rows of wanted items with an unreadable id, are left
+    out; `counts` gets them by reason, and the number of rows read.
     """
-    ids = {"subject_id": ID, "hadm_id": ID, "stay_id": ID, "itemid": ID}
-    types = {**ids, "charttime": TEXT, "value": TEXT, unit_column: TEXT}
+    ids = ("subject_id", "hadm_id", "stay_id")
+    types = dict.fromkeys((*ids, "itemid"), ID)
+    types |= {"charttime": TEXT, "value": TEXT, unit_column: TEXT}
     ragged: Counter[str] = Counter()
 
     def count_ragged() -> None:
@@ -102,18 +106,15 @@ def select_events(
 
     try:
         table = parse_rows(data, source.columns, types, count_ragged)
+        read, table = table.num_rows, _of_items(table, items)
     except pa.ArrowInvalid:
         ragged.clear()
         texts = dict.fromkeys(types, TEXT)
         table = parse_rows(data, source.columns, texts, count_ragged)
-        read = table.num_rows
-        table = _with_readable_ids(table, ids, counts)
-        counts["rows"] += read - table.num_rows
-    counts["rows"] += table.num_rows + ragged.total()
+        read, table = table.num_rows, _with_readable_ids(table, ["itemid"], counts)
+        table = _with_readable_ids(_of_items(table, items), ids, counts)
+    counts["rows"] += read + ragged.total()
     counts.update(ragged)
-    keep = _in_table(items, ids_of(table["itemid"]))
-    if not keep.all():
-        table = table.filter(pa.array(keep))
     table = table.combine_chunks()
     empty = np.full(table.num_rows, MISSING)
     no_text = pa.nulls(table.num_rows, TEXT)
@@ -134,12 +135,10 @@ def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
-def _in_table(items: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return bool: whether each value is among the (small, non-negative) item ids."""
-    known = np.zeros(int(items.max(initial=0)) + 2, bool)
-    known[items] = True
-    inside = (values >= 0) & (values < len(known))
-    return known[np.where(inside, values, len(known) - 1)]
+def _of_items(table: pa.Table, items: np.ndarray) -> pa.Table:
+    """Return the rows of some items."""
+    keep = is_among(items, ids_of(table["itemid"]))
+    return table if keep.all() else table.filter(pa.array(keep))
 
 
 def _with_readable_ids(table: pa.Table, ids: Iterable[str], counts: Counter[str]) -> pa.Table:
@@ -147,7 +146,7 @@ def _with_readable_ids(table: pa.Table, ids: Iterable[str], counts: Counter[str]
     keep = np.ones(table.num_rows, bool)
     for name in (name for name in ids if name in table.column_names):
         texts = pc.utf8_trim_whitespace(table[name])
-        whole = pc.fill_null(pc.match_substring_regex(texts, "^[0-9]{0,18}$"), True)
+        whole = pc.fill_null(pc.match_substring_regex(texts, "^(-?[0-9]{1,18})?$"), True)
         bad = ~whole.to_numpy()
         counts[f"{name} not a whole number"] += int((bad & keep).sum())
         keep &= ~bad
@@ -168,20 +167,20 @@ def validate_events(
         The kept events, `stay` filled, and the row of each one's stay in the cohort.
     """
     counts["n_events"] += len(events.subject)
-    counts["empty_hadm"] += int((events.hadm == MISSING).sum())
-    events = events.take(events.hadm != MISSING)
+    admitted = events.hadm != MISSING
+    counts["empty_hadm"] += int((~admitted).sum())
     place = np.minimum(np.searchsorted(index.hadm, events.hadm), len(index.hadm) - 1)
     row = index.row[place]
     known = (index.hadm[place] == events.hadm) & (index.subject_of[row] == events.subject)
-    counts["no_hadm_in_stay"] += int((~known).sum())
-    events, row = events.take(known), row[known]
-    empty = events.stay == MISSING
+    counts["no_hadm_in_stay"] += int((admitted & ~known).sum())
+    known &= admitted
+    empty = known & (events.stay == MISSING)
     counts["no_icustay"] += int(empty.sum())
     counts["recovered"] += int(empty.sum())
-    events = events._replace(stay=np.where(empty, index.stay_of[row], events.stay))
-    same = events.stay == index.stay_of[row]
-    counts["icustay_missing_in_stays"] += int((~same).sum())
-    return events.take(same), row[same]
+    stay = np.where(empty, index.stay_of[row], events.stay)
+    same = known & (stay == index.stay_of[row])
+    counts["icustay_missing_in_stays"] += int((known & ~same).sum())
+    return events._replace(stay=stay).take(same), row[same]
 
 
 def open_event_table(raw: Path, name: str, block_bytes: int = BLOCK_BYTES) -> Source:

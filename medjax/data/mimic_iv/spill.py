@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +29,7 @@ from medjax.data.mimic_iv.events import (
     select_events,
     validate_events,
 )
+from medjax.data.mimic_iv.prefilter import wanted_rows
 from medjax.data.mimic_iv.rules import Rules
 from medjax.data.mimic_iv.stream import BLOCK_BYTES, Source
 from medjax.data.mimic_iv.tables import TEXT
@@ -36,6 +38,11 @@ TABLES = ("outputevents", "chartevents", "labevents")
 
 REMEMBERED = 1_000_000
 """Distinct values whose result is kept in memory."""
+
+BLOCKS_AT_ONCE = 32
+"""Blocks whose wanted rows are parsed together: few rows of each are left."""
+THREADS = 4
+"""Threads beyond these would wait for the one that unpacks, and hold blocks in memory."""
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -169,10 +176,14 @@ def spill_events(
         unit = published.UNIT_COLUMN[name] if rules.event_unit == "as_valuenum" else "valueuom"
 
         def process(
-            block: bytes, source: Source = source, unit: str = unit
+            blocks: tuple[bytes, ...], source: Source = source, unit: str = unit
         ) -> tuple[np.ndarray, Counter[str]]:
             counts: Counter[str] = Counter()
-            events = select_events(block, source, unit, items, index, counts)
+            place, fields = source.columns.index("itemid"), len(source.columns)
+            found = [wanted_rows(block, fields, place, items) for block in blocks]
+            counts["rows"] += sum(part.left_out for part in found)
+            rows = b"".join(part.rows for part in found)
+            events = select_events(rows, source, unit, items, index, counts)
             events, row = validate_events(events, index, counts)
             records = encoder.records(events, row, counts)
             at, stay = records["time"], records["stay"]
@@ -181,8 +192,8 @@ def spill_events(
             return records, counts
 
         total: Counter[str] = Counter()
-        blocks = with_progress(source)
-        for records, counts in ordered_map(process, blocks, workers):
+        blocks = batched(with_progress(source), BLOCKS_AT_ONCE)
+        for records, counts in ordered_map(process, blocks, min(workers, THREADS)):
             total.update(counts)
             _append(paths, records, bucket_of)
         tally.counts[name] = total
@@ -225,6 +236,13 @@ def ordered_map(function: Callable[[A], B], items: Iterable[A], workers: int) ->
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def batched(items: Iterable[A], size: int) -> Iterator[tuple[A, ...]]:
+    """Yield tuples of up to `size` successive items."""
+    rest = iter(items)
+    while batch := tuple(islice(rest, size)):
+        yield batch
 
 
 def with_progress(source: Source) -> Iterator[bytes]:

@@ -14,8 +14,8 @@ from isal.igzip_lib import IsalError
 
 from medjax.errors import UserError
 
-BLOCK_BYTES = 1 << 22
-"""Uncompressed bytes of a block, about 50,000 rows; what stays in the cache is faster."""
+BLOCK_BYTES = 1 << 20
+"""Uncompressed bytes of a block, about 12,000 rows; what stays in the cache is faster."""
 GIVE_UP_BYTES = 1 << 30
 
 
@@ -107,22 +107,29 @@ def _chunks(path: Path, raw: HashedFile, size: int) -> Iterator[bytes]:
 
 def _whole_rows(path: Path, start: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Regroup chunks so that each ends with a whole row; a line end inside quotes ends none."""
-    held = start
+    held = start[(cut := row_end(start)) :]
+    if cut:
+        yield start[:cut]
     for chunk in chunks:
-        held += chunk
-        cut = row_end(held)
+        cut = row_end(chunk, held.count(b'"'))
         if cut:
-            yield held[:cut]
-            held = held[cut:]
-        elif len(held) > GIVE_UP_BYTES:
+            yield b"".join((held, memoryview(chunk)[:cut]))
+            held = chunk[cut:]
+            continue
+        held += chunk
+        if len(held) > GIVE_UP_BYTES:
             raise UserError(f"{path}: no end of row found in 1 GB; a quote is not closed")
     if held.strip():
         yield held if held.endswith(b"\n") else held + b"\n"
 
 
-def row_end(data: bytes) -> int:
-    """Return the position behind the last row that is whole in `data`, 0 where none is."""
-    quotes = data.count(b'"') if b'"' in data else 0
+def row_end(data: bytes, quotes: int = 0) -> int:
+    """Return the position behind the last row that ends in `data`, 0 where none does.
+
+    `quotes` is the number of quotes between the start of the first row and `data`.
+    """
+    if b'"' in data:
+        quotes += data.count(b'"')
     end = len(data)
     while True:
         newline = data.rfind(b"\n", 0, end)

@@ -67,7 +67,8 @@ def parse_rows(
 ) -> pa.Table:
     """Parse whole csv rows into the columns named in `types` that the table has.
 
-    A row with too few or too many fields is left out after a call of `on_ragged`.
+    A row with too few or too many fields is left out after a call of `on_ragged`. Bytes that are
+    not UTF-8 are replaced.
 
     Raises:
         pa.ArrowInvalid: when a field does not have the type of its column.
@@ -77,6 +78,11 @@ def parse_rows(
         on_ragged()
         return "skip"
 
+    if not data.isascii():
+        data = data.decode("utf-8", errors="replace").encode()
+    included = [name for name in columns if name in types]
+    if not data:
+        return pa.schema([(name, types[name]) for name in included]).empty_table()
     return csv.read_csv(
         pa.BufferReader(data),
         read_options=csv.ReadOptions(
@@ -86,7 +92,7 @@ def parse_rows(
             newlines_in_values=b'"' in data, invalid_row_handler=skip, ignore_empty_lines=True
         ),
         convert_options=csv.ConvertOptions(
-            include_columns=[name for name in columns if name in types],
+            include_columns=included,
             column_types=dict(types),
             null_values=[""],
             strings_can_be_null=True,
