@@ -49,7 +49,7 @@ def count_draws(draws: NDArray[np.integer], examples: int) -> NDArray[np.intp]:
 def _lacks_a_class(counts: NDArray[np.intp], positives: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Which resamples [resamples] hold negatives only or positives only."""
     drawn = counts[:, positives].sum(axis=-1)
-    return (drawn == 0) | (drawn == counts.shape[-1])
+    return (drawn == 0) | (drawn == counts.sum(axis=-1))
 
 
 def draw_counts(
@@ -58,17 +58,25 @@ def draw_counts(
     resamples: int,
     generator: np.random.Generator,
     one_class: OneClass = "redraw",
+    clusters: NDArray[np.intp] | None = None,
 ) -> Iterator[NDArray[np.intp]]:
     """Yield blocks of counts [block, examples] until `resamples` of them were drawn.
 
     positives: places of the positive examples, neither none nor all of them.
     one_class: "redraw" draws a resample of one class again (the resample is then one given that
     both classes occur); "fail" raises UserError, as the published code stops there.
+    clusters: [examples] numbers from 0 of what is drawn instead, each with all its examples.
     """
+    units = examples if clusters is None else int(clusters.max()) + 1
+
+    def draw(size: int) -> NDArray[np.intp]:
+        counts = count_draws(generator.integers(0, units, (size, units)), units)
+        return counts if clusters is None else counts[:, clusters]
+
     block = max(1, _CHUNK_CELLS // examples)
     for start in range(0, resamples, block):
         size = min(block, resamples - start)
-        counts = count_draws(generator.integers(0, examples, (size, examples)), examples)
+        counts = draw(size)
         while (missing := _lacks_a_class(counts, positives)).any():
             if one_class == "fail":
                 raise UserError(
@@ -76,8 +84,7 @@ def draw_counts(
                     " holds one class only; set bootstrap_one_class to 'redraw' or evaluate on"
                     " more examples"
                 )
-            again = generator.integers(0, examples, (int(missing.sum()), examples))
-            counts[missing] = count_draws(again, examples)
+            counts[missing] = draw(int(missing.sum()))
         yield counts
 
 
@@ -88,17 +95,23 @@ def bootstrap(
     generator: np.random.Generator,
     one_class: OneClass = "redraw",
     bins: int = 0,
+    clusters: NDArray | None = None,
 ) -> Resampled:
     """Metrics of `resamples` resamples of scores [n] for labels [n] that hold both classes.
 
-    Which example stands at which rank does not matter to a uniform draw, so ranks are drawn.
+    Which example stands at which rank does not matter to a uniform draw, so ranks are drawn; with
+    `clusters` [n] (any numbers) whole clusters are, for examples that are not independent.
     `bins` above 0 asks for the calibration error too; the scores are then probabilities.
     """
     ranking = rank(labels, scores)
     examples = len(ranking.order)
     gaps = ranked_gaps(labels, scores, ranking.order, bins) if bins else None
+    if clusters is not None:
+        clusters = np.unique(clusters, return_inverse=True)[1][ranking.order]
     parts = []
-    for counts in draw_counts(ranking.positives, examples, resamples, generator, one_class):
+    for counts in draw_counts(
+        ranking.positives, examples, resamples, generator, one_class, clusters
+    ):
         curve = trace(ranking, counts)
         error = gaps.error(counts) if gaps else np.zeros(0)
         parts.append((area_under_roc(curve), mean_precision(curve), error))

@@ -40,6 +40,8 @@ class _Column(NamedTuple):
     """[known] 0 or 1."""
     probabilities: NDArray[np.float64]
     """[known]"""
+    clusters: NDArray | None
+    """[known] or None, where every example stands for itself."""
 
     def undefined(self) -> str | None:
         """Why no metric can be given, None where one can."""
@@ -72,6 +74,7 @@ def classification_metrics(
     seed: int = 0,
     one_class: OneClass = "redraw",
     threshold: float = 0.5,
+    clusters: ArrayLike | None = None,
 ) -> dict[str, Metric]:
     """Metrics of L labels on n examples, as ``<metric>/<label, group or average>``.
 
@@ -82,6 +85,8 @@ def classification_metrics(
     resamples: bootstrap resamples for the 95 % intervals; 0 gives none. Each label draws from the
         seed and its own name. The accuracy has the score interval of a share instead, and that of
         the calibration error is centred on its value (see `centred_interval`).
+    clusters: [n] numbers of what the bootstrap draws (all rows of a stay together, where there is
+        a row for each of its hours); None: the rows. The accuracy then has no interval.
     threshold: probability from which a prediction counts as positive, for the accuracy.
 
     Metrics are auroc, auprc, accuracy and calibration_error. Averages: ``macro``, the plain mean,
@@ -94,7 +99,7 @@ def classification_metrics(
     Raises ValueError for shapes that disagree, labels other than 0, 1, NaN, and probabilities
     outside [0, 1] (logits, most likely).
     """
-    columns = _columns(labels, probabilities, names)
+    columns = _columns(labels, probabilities, names, clusters)
     draws = Bootstrap(resamples, seed, one_class)
     of_labels = [_label_metrics(c, name, draws) for c, name in zip(columns, names, strict=True)]
     by_metric = {
@@ -114,13 +119,18 @@ def classification_metrics(
         if len(names) > 1:
             result[f"{metric}/weighted"] = average(values, [v.positives or 0 for v in values])
     if len(names) > 1:
-        pool = _Column(*(np.concatenate(parts) for parts in zip(*columns)))
-        pooled = _label_metrics(pool, "micro", Bootstrap())
+        truth, risk = (np.concatenate(parts) for parts in zip(*(c[:2] for c in columns)))
+        pooled = _label_metrics(_Column(truth, risk, None), "micro", Bootstrap())
         result |= {f"{metric}/micro": pooled[metric] for metric in RANKING_METRICS}
     return result
 
 
-def _columns(labels: ArrayLike, probabilities: ArrayLike, names: Sequence[str]) -> list[_Column]:
+def _columns(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    names: Sequence[str],
+    clusters: ArrayLike | None,
+) -> list[_Column]:
     truth, risk = np.asarray(labels, np.float64), np.asarray(probabilities, np.float64)
     if truth.ndim != 2 or truth.shape != risk.shape or truth.shape[1] != len(names):
         raise ValueError(
@@ -132,7 +142,11 @@ def _columns(labels: ArrayLike, probabilities: ArrayLike, names: Sequence[str]) 
         raise ValueError("labels must be 0, 1 or NaN (not known)")
     if np.any((risk < 0) | (risk > 1)):
         raise ValueError("probabilities must lie in [0, 1]; these look like logits")
-    return [_Column(truth[k, i], risk[k, i]) for i, k in enumerate(known.T)]
+    of = None if clusters is None else np.asarray(clusters)
+    return [
+        _Column(truth[k, i], risk[k, i], None if of is None else of[k])
+        for i, k in enumerate(known.T)
+    ]
 
 
 def _label_metrics(column: _Column, name: str, draws: Bootstrap) -> dict[str, Metric]:
@@ -143,16 +157,19 @@ def _label_metrics(column: _Column, name: str, draws: Bootstrap) -> dict[str, Me
         return dict.fromkeys(
             [*RANKING_METRICS, "calibration_error"], counts._replace(reason=undefined)
         )
-    metrics = {"calibration_error": counts._replace(value=calibration_error(*column))}
+    rows = column.labels, column.probabilities
+    metrics = {"calibration_error": counts._replace(value=calibration_error(*rows))}
     unranked = column.unranked()
     if unranked:
         return metrics | dict.fromkeys(RANKING_METRICS, counts._replace(reason=unranked))
     for metric, function in RANKING_METRICS.items():
-        metrics[metric] = counts._replace(value=function(*column))
+        metrics[metric] = counts._replace(value=function(*rows))
     if not draws.resamples:
         return metrics
     generator = generator_for(draws.seed, name)
-    resampled = bootstrap(*column, draws.resamples, generator, draws.one_class, BINS)
+    resampled = bootstrap(
+        *rows, draws.resamples, generator, draws.one_class, BINS, clusters=column.clusters
+    )
     for metric in RANKING_METRICS:
         low, high = percentile_interval(getattr(resampled, metric))
         metrics[metric] = metrics[metric]._replace(low=low, high=high)
@@ -168,8 +185,8 @@ def _accuracy_metric(column: _Column, threshold: float, interval: bool) -> Metri
     reason = column.undefined()
     if reason:
         return counts._replace(reason=reason)
-    value = accuracy(*column, threshold)
-    if not interval:
+    value = accuracy(column.labels, column.probabilities, threshold)
+    if not interval or column.clusters is not None:
         return counts._replace(value=value)
     low, high = wilson_interval(value * len(column.labels), len(column.labels))
     return counts._replace(value=value, low=float(low), high=float(high))

@@ -89,3 +89,27 @@ def test_rare_class_is_drawn_again_or_fails():
 def test_percentiles_interpolate_linearly():
     assert percentile_interval(np.arange(41.0)) == pytest.approx((1.0, 39.0))
     assert percentile_interval(np.arange(11.0), level=0.5) == pytest.approx((2.5, 7.5))
+
+
+def test_clusters_are_drawn_whole():
+    """A copy of every row beside it changes no metric and no interval, were it drawn apart."""
+    labels, scores = example()
+    rows = np.repeat(np.arange(90), 4)
+    clusters = np.arange(90)[rows] * 10 + 3
+    alone = bootstrap(labels, scores, 3000, np.random.default_rng(5)).auroc
+    whole = bootstrap(
+        labels[rows], scores[rows], 3000, np.random.default_rng(6), clusters=clusters
+    ).auroc
+    apart = bootstrap(labels[rows], scores[rows], 3000, np.random.default_rng(7)).auroc
+    assert whole.std() == pytest.approx(alone.std(), rel=0.1)
+    assert apart.std() < 0.7 * alone.std()
+
+
+def test_a_cluster_counts_for_all_its_examples():
+    clusters = np.array([0, 1, 1, 2, 2, 2])
+    blocks = draw_counts(np.array([0, 3]), 6, 50, np.random.default_rng(0), clusters=clusters)
+    counts = np.concatenate(list(blocks))
+    assert (counts[:, 1] == counts[:, 2]).all() and (counts[:, 3] == counts[:, 5]).all()
+    assert (counts[:, [0, 1, 3]].sum(axis=1) == 3).all()
+    assert (counts[:, [0, 3]].sum(axis=1) > 0).all()
+    assert (counts[:, [1, 2, 4, 5]].sum(axis=1) > 0).all()
