@@ -70,8 +70,9 @@ class Predictor:
             key = sharding.place(jax.random.fold_in(self._key, number), everywhere)
             outputs = self._run(variables, batch, key)
             valid = sharding.fetch(batch["mask"])
-            for name, array in outputs.items():
-                parts.setdefault(name, []).append(sharding.fetch(array)[valid])
+            rows = {name: sharding.fetch(array)[valid] for name, array in outputs.items()}
+            for name, array in self._system.joinable(rows).items():
+                parts.setdefault(name, []).append(array)
         positions = np.concatenate([plan.indices for plan in plans])
         outputs = {name: np.concatenate(arrays) for name, arrays in parts.items()}
         return positions, {**outputs, "position": positions}

@@ -84,6 +84,11 @@ def no_tables(split: str, metrics: Mapping[str, Metric]) -> Mapping[str, Table]:
     return {}
 
 
+def as_they_are(outputs: Outputs) -> Outputs:
+    """The `joinable` of a system whose outputs are as long in every batch."""
+    return outputs
+
+
 class System(NamedTuple):
     """Pure functions of one stage, made by the system's `build`."""
 
@@ -113,6 +118,9 @@ class System(NamedTuple):
     `draw` find them in `artefacts["fitted"]`; `predict` must not need them."""
     fit_splits: tuple[str, ...] = ("train", "validation")
     """The splits that `fit` reads."""
+    joinable: Callable[[Outputs], Outputs] = as_they_are
+    """Outputs of one batch, padding rows removed -> arrays that can be joined end to end with those
+    of other batches: where time axes differ in length, one row a predicted hour, say."""
     project: Callable[[Variables], Variables] = identity
     """Applied to the variables before each step (normalised prototypes)."""
     splits: tuple[str, ...] = ("train", "validation", "test")
