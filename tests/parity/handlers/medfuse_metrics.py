@@ -6,6 +6,7 @@ from medjax.metrics.bootstrap import bootstrap_of_draws, percentile_interval
 from medjax.metrics.classification import average, classification_metrics
 from medjax.metrics.metric import Metric
 from medjax.systems.medfuse.evaluation import label_groups
+from medjax.systems.medfuse.late_fusion import blend, fit_weights
 from tests.parity.harness import Case, ParityError, handles
 
 
@@ -44,3 +45,16 @@ def metrics(case: Case) -> dict[str, np.ndarray]:
         outputs[f"auprc_{group}"] = values[f"auprc/{key}"]
         outputs[f"ci_auroc_{group}"] = [mean.low, mean.high]
     return {name: np.asarray(value) for name, value in outputs.items()}
+
+
+@handles("medfuse", "late_fusion_weights", config={"grid"})
+def late_fusion_weights(case: Case) -> dict[str, np.ndarray]:
+    truth, ehr, cxr = (case.inputs[name] for name in ("y_true", "pred_ehr", "pred_cxr"))
+    weights = fit_weights(truth, ehr, cxr, "slip", tuple(case.config["grid"]))
+    names = [str(i) for i in range(truth.shape[1])]
+    metrics = classification_metrics(truth, blend(ehr, cxr, weights), names)
+    return {
+        "weights": weights,
+        "auc_scores": np.array([metrics[f"auroc/{name}"].value for name in names]),
+        "auroc_mean": np.array(metrics["auroc/macro"].value),
+    }
