@@ -62,6 +62,7 @@ def get_config() -> ConfigDict:
     config.evaluation.resamples = 1000  # bootstrap, 95 % intervals; 0: none
     config.evaluation.bootstrap_when = "final"  # or "always": every validation too
     config.evaluation.bootstrap_one_class = "redraw"  # or "fail"
+    config.evaluation.age_groups = (18, 40, 60, 80, 100)  # edges; the last group takes all above
 
     config.precision = "float32"  # or "bfloat16": compute only; weights and losses stay float32
     config.matmul_precision = "default"  # "highest" for exact float32 on accelerators
@@ -271,6 +272,9 @@ def finish(config: ConfigDict, named: frozenset[str]) -> None:
             f"config.data.image.crop is {config.data.image.crop}: it must not be above resize, "
             f"which is {config.data.image.resize}"
         )
+    ages = config.evaluation.age_groups
+    if list(ages) != sorted(set(ages)):
+        raise UsageError(f"config.evaluation.age_groups is {ages}: give rising ages, or ()")
     stages_need = {name: config[name].data.pairs != "radiology" for name in config.stages}
     if config.size == "published" and config.data.dir is None and any(stages_need.values()):
         raise UsageError(

@@ -18,6 +18,7 @@ from medjax.metrics.calibration import reliability, wilson_interval
 from medjax.metrics.metric import Metric
 from medjax.metrics.panels import HEADER_SIZE, MARGIN, panel_page, shorten, shown, text_height, wrap
 from medjax.metrics.ranking import curve, precision_recall_points, roc_points
+from medjax.metrics.subsets import subsets_of
 
 # The colour-blind safe palette of Okabe & Ito.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -46,8 +47,8 @@ def classification_figures(
 ) -> dict[str, Figure]:
     """All pictures of a split by file stem: roc, precision_recall, calibration, auroc_by_label.
 
-    The last one only for several labels. groups: positions of the labels of each group, as given
-    to `classification_metrics`.
+    The last one only for several labels; `auroc_by_subset` where there are metrics of subsets.
+    groups: positions of the labels of each group, as given to `classification_metrics`.
     """
     figures = {
         "roc": roc_curves(predictions),
@@ -55,7 +56,9 @@ def classification_figures(
         "calibration": calibration_curves(predictions),
     }
     if len(predictions.names) > 1:
-        figures["auroc_by_label"] = auroc_bars(predictions, groups)
+        figures["auroc_by_label"] = auroc_by_label(predictions, groups)
+    if any(subsets_of(predictions.metrics)):
+        figures["auroc_by_subset"] = auroc_by_subset(predictions.metrics, predictions.title)
     return figures
 
 
@@ -131,14 +134,38 @@ class _Line(NamedTuple):
     color: str | None
 
 
-def auroc_bars(
+def auroc_by_label(
     predictions: Predictions, groups: Mapping[str, Sequence[int]] | None = None
 ) -> Figure:
     """AUROC of every label as a bar from chance, with its interval, best first in its group."""
-    lines = _bar_lines(predictions, groups or {"macro": range(len(predictions.names))})
+    lines = _label_lines(predictions, groups or {"macro": range(len(predictions.names))})
+    return _bars(lines, f"AUROC by label: {predictions.title}")
+
+
+def auroc_by_subset(metrics: Mapping[str, Metric], title: str) -> Figure:
+    """Mean AUROC of every subset as a bar from chance, with its interval, by the set it is of."""
+    lines: list[_Line] = []
+    place, colors = 0, iter(COLORS * len(metrics))
+    subsets = subsets_of(metrics)
+    for parent in filter(None, subsets):
+        inner = [subset for subset in subsets if subset.rpartition("/")[0] == parent]
+        if "/" in parent:
+            continue
+        lines.append(_Line(place, shown(parent), metrics[f"auroc/{parent}/macro"], None))
+        color = next(colors)
+        for subset in inner:
+            place += 1
+            name = subset.rpartition("/")[2].replace("=", " ")
+            lines.append(_Line(place, name, metrics[f"auroc/{subset}/macro"], color))
+        place += 2
+    return _bars(lines, f"AUROC by subset: {title}")
+
+
+def _bars(lines: Sequence[_Line], title: str) -> Figure:
+    """Draw the page of bars."""
     interval = _has_intervals(line.metric for line in lines)
     width = 8.0
-    title = wrap(f"AUROC by label: {predictions.title}", width - 2 * MARGIN, HEADER_SIZE)
+    title = wrap(title, width - 2 * MARGIN, HEADER_SIZE)
     legend = "Bars start at chance, 0.5." + (" Lines: 95 % bootstrap intervals." * interval)
     header = f"{title}\n{legend}"
     around = 0.7 + text_height(header, HEADER_SIZE)
@@ -158,7 +185,7 @@ def auroc_bars(
     return figure
 
 
-def _bar_lines(predictions: Predictions, groups: Mapping[str, Sequence[int]]) -> list[_Line]:
+def _label_lines(predictions: Predictions, groups: Mapping[str, Sequence[int]]) -> list[_Line]:
     lines: list[_Line] = []
     place = 0
     for color, (group, members) in zip(COLORS * len(groups), groups.items()):
@@ -194,15 +221,22 @@ def _write_beside_bars(ax: Axes, lines: Sequence[_Line], header: str) -> None:
     for tick, line in zip(ax.get_yticklabels(), lines):
         tick.set(fontsize=7.5, fontweight="normal" if line.color else "bold", parse_math=False)
     number_at, counts_at = 1.03, 2.1
+    positive = any(line.metric.positives is not None for line in lines if line.color)
     style: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "fontsize": 7.5, "va": "center"}
     ax.text(number_at, -1, header, **style)
-    ax.text(counts_at, -1, "positive", ha="right", **style)
+    ax.text(counts_at, -1, "positive" if positive else "n", ha="right", **style)
     for line in lines:
         weight = "normal" if line.color else "bold"
         ax.text(number_at, line.place, number(line.metric), fontweight=weight, **style)
         if line.color:
-            counts = f"{line.metric.positives:,} of {line.metric.n:,}"
-            ax.text(counts_at, line.place, counts, ha="right", **style)
+            ax.text(counts_at, line.place, _counts(line.metric), ha="right", **style)
+
+
+def _counts(metric: Metric) -> str:
+    """How many examples there are, and how many of them are positive where that is known."""
+    if metric.positives is None:
+        return f"{metric.n or 0:,}"
+    return f"{metric.positives:,} of {metric.n or 0:,}"
 
 
 def _has_intervals(metrics: Iterable[Metric]) -> bool:

@@ -70,3 +70,9 @@ def subset_metrics(
         for metric in RANKING_METRICS:
             result |= {f"{metric}/{subset}/{name}": metrics[f"{metric}/{name}"] for name in kept}
     return result
+
+
+def subsets_of(metrics: Mapping[str, object]) -> list[str]:
+    """Return the subsets that metrics were computed of, in their order; "" is the whole split."""
+    names = (f"/{name.removeprefix('auroc/')}" for name in metrics if name.startswith("auroc/"))
+    return [name.removesuffix("/macro")[1:] for name in names if name.endswith("/macro")]

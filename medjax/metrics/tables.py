@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from medjax.metrics.metric import Metric
 from medjax.metrics.panels import shown
+from medjax.metrics.subsets import subsets_of
 
 Cell = str | int | float | Metric | None
 
@@ -82,12 +83,6 @@ def _written(cell: Cell) -> str:
     return (cell or "").replace("|", "\\|")
 
 
-def subsets_of(metrics: Mapping[str, object]) -> list[str]:
-    """Return the subsets that metrics were computed of, in their order; "" is the whole split."""
-    names = (f"/{name.removeprefix('auroc/')}" for name in metrics if name.startswith("auroc/"))
-    return [name.removesuffix("/macro")[1:] for name in names if name.endswith("/macro")]
-
-
 def result_tables(
     metrics: Mapping[str, Metric],
     names: Sequence[str],
@@ -96,9 +91,9 @@ def result_tables(
 ) -> dict[str, Table]:
     """Return the tables of a split by file stem, as far as there is something to tell apart.
 
-    `labels` has a row a label and mean (where there are several), `set` one a set of examples,
-    `age` one an age group, each with AUROC and AUPRC. Where the split was scored on several sets,
-    all but `set` are made for each: `labels-paired`, `age-paired`.
+    `labels` has a row a label and mean (where there are several), `age` one an age group, each with
+    AUROC and AUPRC. Where the split was scored on sets (`set=paired`), they are made for each:
+    `labels-paired`, `age-paired`; the sets themselves stand side by side in `model_table`.
 
     Args:
         metrics: as named by `classification_metrics` and `subset_metrics`.
@@ -117,7 +112,7 @@ def result_tables(
         children: dict[str, list[str]] = {}
         for subset in subsets:
             above, _, last = subset.rpartition("/")
-            if subset and above == parent:
+            if subset and above == parent and not is_set(subset):
                 children.setdefault(last.partition("=")[0], []).append(subset)
         for key, members in children.items():
             tables[f"{key}{suffix}"] = _subset_table(metrics, key, members, title + place)

@@ -11,6 +11,7 @@ from matplotlib.text import Text
 from medjax.metrics.classification import classification_metrics
 from medjax.metrics.figures import Predictions, classification_figures, number
 from medjax.metrics.metric import Metric
+from medjax.metrics.subsets import crossed, range_subsets, subset_metrics
 
 LONG = "Pneumonia (except that caused by tuberculosis or sexually transmitted disease)"
 NAMES = [
@@ -124,3 +125,19 @@ def test_number():
     assert number(Metric(0.834, 0.7871, 0.871)) == "0.83 (0.79\N{EN DASH}0.87)"
     assert number(Metric(0.834)) == "0.83"
     assert number(Metric(None, reason="one class only")) == "undefined"
+
+
+@pytest.mark.parametrize("names", [["death"], ["a", "b"]])
+def test_every_subset_is_a_bar_with_its_counts(names):
+    made = predictions(names)
+    row = np.arange(60)
+    sets = {"set=paired": row < 40, "set=partial": row >= 0}
+    parts = crossed(sets, range_subsets("age", np.where(row < 30, 30, 50), (18, 40, 60, 80)))
+    arguments = (made.labels, made.probabilities, names, parts, made.metrics)
+    metrics = {**made.metrics, **subset_metrics(*arguments, resamples=5)}
+    figure = classification_figures(made._replace(metrics=metrics))["auroc_by_subset"]
+    written = [text.get_text() for text in texts(figure)]
+    assert [written.count(f"age {ages}") for ages in ("18-40", "40-60", "60-80")] == [2, 2, 2]
+    assert number(metrics["auroc/set=paired/age=18-40/macro"]) in written
+    assert "undefined" in written  # nobody is above sixty
+    assert ("n" if len(names) > 1 else "positive") in written

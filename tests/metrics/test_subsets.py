@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medjax.metrics.classification import classification_metrics
-from medjax.metrics.subsets import crossed, range_subsets, subset_metrics
+from medjax.metrics.subsets import crossed, range_subsets, subset_metrics, subsets_of
 
 NAMES = ("Shock", "Gout")
 
@@ -38,6 +38,7 @@ def test_a_subset_has_the_metrics_of_its_rows(example):
             assert metrics[f"{metric}/set=all/{name}"] == whole[f"{metric}/{name}"]
             assert metrics[f"{metric}/set=all/third=0/{name}"] == alone[f"{metric}/{name}"]
     assert len(metrics) == 2 * 2 * 4
+    assert subsets_of(whole | metrics) == ["", "set=all", "set=all/third=0"]
 
 
 def test_empty_and_one_class_subsets_say_why(example):

@@ -13,7 +13,6 @@ from medjax.metrics.tables import (
     Table,
     model_table,
     result_tables,
-    subsets_of,
     to_csv,
     to_markdown,
 )
@@ -43,7 +42,6 @@ def metrics() -> dict[str, Metric]:
 def test_every_number_of_a_label_stands_in_its_row(metrics):
     tables = result_tables(metrics, NAMES, "phenotypes", GROUPS)
     assert list(tables) == [
-        "set",
         "labels-paired",
         "age-paired",
         "labels-partial",
@@ -67,12 +65,8 @@ def test_every_number_of_a_label_stands_in_its_row(metrics):
     assert rows[-1]["Positive"] == ""
 
 
-def test_sets_and_ages_are_rows_and_empty_ones_undefined(metrics):
+def test_age_groups_are_rows_and_empty_ones_undefined(metrics):
     tables = result_tables(metrics, NAMES, "phenotypes", GROUPS)
-    assert [(row["Set"], row["n"]) for row in read(tables["set"])] == [
-        ("paired", "120"),
-        ("partial", "200"),
-    ]
     young, old = read(tables["age-paired"])
     assert (young["Age"], young["n"], old["Age"], old["n"]) == ("18-40", "120", "40-100", "0")
     assert old["AUROC"] == "" and "undefined" in to_markdown(tables["age-paired"])
@@ -105,8 +99,3 @@ def test_markdown_is_rounded_aligned_and_escapes_bars():
         "a\\|b" in lines[4] and "1,234" in lines[4] and "0.123 (0.100\N{EN DASH}0.200)" in lines[4]
     )
     assert lines[3].endswith(":|") or lines[3].endswith(": |")
-
-
-def test_subsets_are_found_by_name(metrics):
-    assert subsets_of(metrics)[:2] == ["", "set=paired"]
-    assert "set=paired/age=18-40" in subsets_of(metrics)

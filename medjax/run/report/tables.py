@@ -67,13 +67,22 @@ def _stage_table(stage: str, splits: Mapping[str, Mapping[str, Mapping[str, Any]
     heads = [head for split in splits for head in (split, "positives / n")]
     table = _table(stage, *heads, right=range(2, len(heads) + 1, 2))
     names = dict.fromkeys(name for metrics in splits.values() for name in metrics)
-    for name in names:
+    for name in filter(_on_screen, names):
         cells: list[str] = []
         for metrics in splits.values():
             metric = metrics.get(name)
             cells += ["", ""] if metric is None else [_value(metric), _counts(metric)]
         _row(table, name, *cells)
-    return _rendered(table)
+    unseen = len([name for name in names if not _on_screen(name)])
+    note = f"\n  {unseen} more metrics, of subsets, in results.json" if unseen else ""
+    return _rendered(table) + note
+
+
+def _on_screen(name: str) -> bool:
+    """Tell whether a metric is shown: of a subset (`set=paired`) the mean over labels alone."""
+    parts = name.split("/")
+    subsets = [part for part in parts[1:-1] if "=" in part]
+    return not subsets or (len(subsets) == 1 and parts[-1] == "macro")
 
 
 def _value(metric: Mapping[str, Any]) -> str:

@@ -30,6 +30,8 @@ class Stays(NamedTuple):
     """uint8 [stays, labels]; None where the set has no labels."""
     film: np.ndarray
     """int64 [stays]: position of the stay's film in the same split of `Films`, or NO_FILM."""
+    age: np.ndarray
+    """float64 [stays]: years; NaN where not known."""
 
 
 class Films(NamedTuple):
@@ -81,7 +83,7 @@ def open_data(icu: Path | None, xray: Path | None, task: str) -> Data:
 
 def read_stays(records: Any, links: Mapping[int, str], films: Films | None) -> Stays:
     """Read one pass over a split's records for everything but the series themselves."""
-    columns: dict[str, list] = {k: [] for k in ("stay_id", "subject_id", "episode", "hours")}
+    columns: dict[str, list] = {k: [] for k in ("stay_id", "subject_id", "episode", "hours", "age")}
     labels: list[np.ndarray] = []
     for i in range(len(records)):
         record = records[i]
@@ -89,6 +91,7 @@ def read_stays(records: Any, links: Mapping[int, str], films: Films | None) -> S
         columns["subject_id"].append(record["subject_id"])
         columns["episode"].append(record["episode"])
         columns["hours"].append(len(record["series"]))
+        columns["age"].append(record.get("age", np.nan))
         if "labels" in record:
             labels.append(record["labels"])
     position = {} if films is None else {dicom: i for i, dicom in enumerate(films.dicom_id)}
@@ -101,6 +104,7 @@ def read_stays(records: Any, links: Mapping[int, str], films: Films | None) -> S
         hours=np.asarray(columns["hours"], np.int64),
         labels=np.stack(labels) if labels else None,
         film=np.asarray(film, np.int64),
+        age=np.asarray(columns["age"], np.float64),
     )
 
 

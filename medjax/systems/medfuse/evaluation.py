@@ -10,7 +10,10 @@ from ml_collections import ConfigDict
 from medjax.metrics.classification import classification_metrics
 from medjax.metrics.figures import Predictions, classification_figures
 from medjax.metrics.metric import Metric
+from medjax.metrics.subsets import crossed, range_subsets, subset_metrics
+from medjax.metrics.tables import Table, result_tables
 from medjax.run.system import Outputs
+from medjax.systems.medfuse.data import NO_FILM, Stays
 
 PHENOTYPE_TYPES = "AAAMCCAMMCMCCCAACMAAAAAAA"
 """Of the 25 phenotypes in the order of their names: acute, mixed, chronic (benchmark's table)."""
@@ -27,33 +30,79 @@ def label_groups(names: Sequence[str]) -> dict[str, tuple[int, ...]]:
     }
 
 
+def subsets(
+    stays: Stays, positions: np.ndarray, age_groups: Sequence[float]
+) -> dict[str, np.ndarray]:
+    """Return the parts of the scored stays [n], as {name: bool [n]}.
+
+    `set=paired` are the stays that have a film, `set=partial` all of them, where some have none;
+    each is cut into age groups, `set=paired/age=40-60`.
+    """
+    paired = stays.film[positions] != NO_FILM
+    sets = {"set=paired": paired} if paired.any() else {}
+    if not paired.all():
+        sets["set=partial"] = np.ones(len(positions), bool)
+    return crossed(sets, range_subsets("age", stays.age[positions], age_groups))
+
+
 def evaluate(
-    outputs: Outputs, names: Sequence[str], config: ConfigDict, final: bool
+    outputs: Outputs,
+    names: Sequence[str],
+    config: ConfigDict,
+    final: bool,
+    parts: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, Metric]:
-    """Return the metrics of one split; intervals at the end, or always as published."""
+    """Return the metrics of one split; intervals at the end, or always as published.
+
+    A network with further heads has the metrics of each too, "HEAD.auroc/macro". `parts` are the
+    subsets that are scored as well.
+    """
     if "labels" not in outputs:
         return {"labels": Metric(None, reason="the data has no labels")}
-    options = config.evaluation
-    wanted = final or options.bootstrap_when == "always"
-    labels, probabilities = outputs["labels"], outputs["probability"]
-    metrics = classification_metrics(
-        labels,
-        probabilities,
-        names,
-        groups=label_groups(names),
-        resamples=options.resamples if wanted else 0,
-        seed=config.seed,
-        one_class=options.bootstrap_one_class,
-    )
+    metrics: dict[str, Metric] = {}
+    for head, probabilities in {"": outputs["probability"], **head_probabilities(outputs)}.items():
+        of_head = _metrics(outputs["labels"], probabilities, names, config, final, parts or {})
+        prefix = f"{head}." if head else ""
+        metrics |= {f"{prefix}{name}": metric for name, metric in of_head.items()}
     loss = float(outputs["loss"].astype(np.float64).mean())
-    return {**metrics, "loss": Metric(loss, n=len(labels))}
+    return {**metrics, "loss": Metric(loss, n=len(outputs["labels"]))}
+
+
+def _metrics(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    names: Sequence[str],
+    config: ConfigDict,
+    final: bool,
+    parts: Mapping[str, np.ndarray],
+) -> dict[str, Metric]:
+    evaluation = config.evaluation
+    wanted = final or evaluation.bootstrap_when == "always"
+    options: dict[str, Any] = {
+        "groups": label_groups(names),
+        "resamples": evaluation.resamples if wanted else 0,
+        "seed": config.seed,
+        "one_class": evaluation.bootstrap_one_class,
+    }
+    whole = classification_metrics(labels, probabilities, names, **options)
+    return whole | subset_metrics(labels, probabilities, names, parts, whole, **options)
+
+
+def head_probabilities(outputs: Outputs) -> dict[str, np.ndarray]:
+    """Return the probabilities [examples, labels] of every further head, by its name."""
+    ending = ".probability"
+    return {
+        key.removesuffix(ending): outputs[key] for key in sorted(outputs) if key.endswith(ending)
+    }
 
 
 def table(ids: Mapping[str, np.ndarray], outputs: Outputs, names: Sequence[str]) -> dict[str, Any]:
     """Return the columns of the predictions table: ids, probability and label by name."""
     columns: dict[str, Any] = dict(ids)
-    for i, name in enumerate(names):
-        columns[f"probability/{name}"] = outputs["probability"][:, i]
+    for head, probabilities in {"": outputs["probability"], **head_probabilities(outputs)}.items():
+        prefix = f"{head}." if head else ""
+        for i, name in enumerate(names):
+            columns[f"{prefix}probability/{name}"] = probabilities[:, i]
     if "labels" in outputs:
         for i, name in enumerate(names):
             columns[f"label/{name}"] = outputs["labels"][:, i].astype(np.int8)
@@ -63,8 +112,15 @@ def table(ids: Mapping[str, np.ndarray], outputs: Outputs, names: Sequence[str])
 def draw(
     outputs: Outputs, names: Sequence[str], metrics: Mapping[str, Metric], title: str
 ) -> dict[str, Figure]:
-    """Return the figures of one split: ROC, precision-recall, calibration, AUROC by label."""
+    """Return the figures of one split: curves, calibration, AUROC by label and by age group."""
     if "labels" not in outputs:
         return {}
     predictions = Predictions(outputs["labels"], outputs["probability"], names, metrics, title)
     return classification_figures(predictions, label_groups(names))
+
+
+def tables(names: Sequence[str], metrics: Mapping[str, Metric], title: str) -> Mapping[str, Table]:
+    """Return the tables of one split: by label, by set of stays, by age group."""
+    if "auroc/macro" not in metrics:
+        return {}
+    return result_tables(metrics, names, title, label_groups(names))

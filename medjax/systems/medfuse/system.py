@@ -10,6 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from medjax.losses import sigmoid_cross_entropy
+from medjax.metrics.metric import Metric
 from medjax.run.system import Batch, Outputs, System, Update, Variables
 from medjax.systems.medfuse import evaluation
 from medjax.systems.medfuse.batches import Batches
@@ -72,6 +73,13 @@ def build(
     def table(split: str, positions: np.ndarray, outputs: Outputs) -> Mapping[str, Any]:
         return evaluation.table(identify(stage, data, split, positions), outputs, names)
 
+    def evaluate(split: str, outputs: Mapping[str, Outputs], final: bool) -> Mapping[str, Metric]:
+        parts: Mapping[str, np.ndarray] = {}
+        if final and stage.data.pairs != "radiology":
+            ages = config.evaluation.age_groups
+            parts = evaluation.subsets(data.stays[split], outputs[split]["position"], ages)
+        return evaluation.evaluate(outputs[split], names, config, final, parts)
+
     return System(
         init=init,
         updates=updates,
@@ -79,11 +87,12 @@ def build(
         collate=batches.collate,
         table=table,
         predict=predict,
-        evaluate=lambda split, outputs, final: evaluation.evaluate(
-            outputs[split], names, config, final
-        ),
+        evaluate=evaluate,
         draw=lambda split, outputs, metrics: evaluation.draw(
             outputs[split], names, metrics, f"{title(stage, config)}, {split} split"
+        ),
+        tables=lambda split, metrics: evaluation.tables(
+            names, metrics, f"{title(stage, config)}, {split} split"
         ),
         splits=batches.splits,
         artefacts={"normalizer": normalizer, "labels": list(names)},

@@ -28,7 +28,8 @@ def make_stays(count: int, films: int, seed: int = 0) -> Stays:
     film = np.where(np.arange(count) < films, np.arange(count), NO_FILM)
     labels = rng.integers(0, 2, (count, 3)).astype(np.uint8)
     names = np.asarray([f"{i}_episode1_timeseries.csv" for i in range(count)], dtype=object)
-    return Stays(records, 100 + np.arange(count), np.arange(count), names, hours, labels, film)
+    ids, age = np.arange(count), rng.uniform(18, 95, count)
+    return Stays(records, 100 + ids, ids, names, hours, labels, film, age)
 
 
 def make_films(count: int) -> Films:
