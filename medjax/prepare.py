@@ -19,9 +19,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple
 
 import medjax.data
+from medjax.command_line import Defaults, Parser, refuse_unknown, run_command
 from medjax.data.arguments import whole_number
 from medjax.data.manifest import MANIFEST, other_options, read_manifest
 from medjax.errors import UsageError, UserError, nearest
@@ -51,31 +52,6 @@ def find_sources(folder: Path, package: str) -> dict[str, Source]:
             summary = (ast.get_docstring(tree) or "").split("\n")[0]
             sources[name] = Source(name, module, summary)
     return sources
-
-
-class _Parser(argparse.ArgumentParser):
-    """An ArgumentParser that says what is wrong in one sentence and leaves exiting to `main`."""
-
-    def error(self, message: str) -> NoReturn:
-        sentence = message.removeprefix("argument ").replace(": expects ", " expects ", 1)
-        raise UsageError(f"{sentence}; see `{self.prog} --help`")
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.choices is not None and value not in action.choices:
-            *others, last = map(str, action.choices)
-            known = f"{', '.join(others)} or {last}" if others else last
-            raise UsageError(
-                f"{action.option_strings[0]} expects {known}, not {value!r}"
-                f"{nearest(value, map(str, action.choices))}"
-            )
-
-
-class _Defaults(argparse.ArgumentDefaultsHelpFormatter):
-    """Help with the defaults that say something."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        silent = action.default in (None, False, "")
-        return action.help if silent else super()._get_help_string(action)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -122,28 +98,20 @@ def parse(argv: Sequence[str]) -> tuple[ModuleType, argparse.Namespace]:
         raise UsageError(f"unknown source {name!r}{nearest(name, sources)} (sources: {known})")
     source = sources[name]
     module = importlib.import_module(source.module)
-    parser = _Parser(
+    parser = Parser(
         prog=f"{PROGRAM} {name}",
         description=source.summary,
         allow_abbrev=False,
-        formatter_class=_Defaults,
+        formatter_class=Defaults,
     )
     _add_common(parser)
     module.add_arguments(parser)
     options = [option for action in parser._actions for option in action.option_strings]
-    _refuse_unknown(argv[1:], options)
+    refuse_unknown(argv[1:], options)
     args = parser.parse_args(argv[1:])
     args.source, args.workers = name, max(args.workers, 1)
     _check_folders(args)
     return module, args
-
-
-def _refuse_unknown(argv: Sequence[str], options: Sequence[str]) -> None:
-    """Name the first option that does not exist, before argparse misses a required one."""
-    for argument in argv:
-        option = argument.split("=", 1)[0]
-        if option.startswith("--") and option not in options:
-            raise UsageError(f"unknown option {option}{nearest(option, options)}")
 
 
 def _check_folders(args: argparse.Namespace) -> None:
@@ -204,28 +172,16 @@ def overview() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0, 1 bad data, 2 bad command line, 130 interrupted."""
-    argv = sys.argv[1:] if argv is None else argv
-    os.umask(0o077)  # patient-level files are for their owner alone
-    try:
-        if not argv or argv[0] in ("--help", "-h"):
-            print(overview())
-            return 0
-        module, args = parse(argv)
-        with contextlib.nullcontext() if args.dry_run else _sole_writer(args.out):
-            module.prepare(args)
-    except UsageError as e:
-        print(f"medjax: {e}", file=sys.stderr)
-        return 2
-    except UserError as e:
-        print(f"medjax: {e}", file=sys.stderr)
-        return 1
-    except OSError as e:
-        print(f"medjax: {e.filename or 'a file'}: {e.strerror or e}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("medjax: interrupted; run the same command again", file=sys.stderr)
-        return 130
-    return 0
+    return run_command(_command, sys.argv[1:] if argv is None else argv)
+
+
+def _command(argv: Sequence[str]) -> None:
+    if not argv or argv[0] in ("--help", "-h"):
+        print(overview())
+        return
+    module, args = parse(argv)
+    with contextlib.nullcontext() if args.dry_run else _sole_writer(args.out):
+        module.prepare(args)
 
 
 if __name__ == "__main__":
