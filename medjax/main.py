@@ -74,6 +74,8 @@ def command(arguments: Arguments, bare: bool = False) -> None:
         print(usage.config_help(recipe, loaded))
         return
     _check_system(loaded.config, recipe.path)
+    for warning in loaded.warnings:
+        print(f"medjax: {warning}", file=sys.stderr)
     check_values(loaded.config)
     if arguments.workdir is None:
         folder = workdir.default_workdir(recipe.path, loaded.words, loaded.changed, arguments.mode)

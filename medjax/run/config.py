@@ -6,7 +6,9 @@ of these and further ConfigDicts, so that a config is stored as JSON and is neve
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
@@ -83,6 +85,19 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[Difference]:
         for name in sorted(before.keys() | after.keys())
         if name not in before or name not in after or before[name] != after[name]
     ]
+
+
+_PART = re.compile(r"([A-Za-z_][\w/]*):(?!//)(.+)")
+
+
+def name_parts(config: ConfigDict) -> None:
+    """Turn every `init_from` that was typed as "part:source,part:source" into pairs."""
+    for name, value in config.items():
+        text = value.get("init_from") if isinstance(value, ConfigDict) else None
+        if isinstance(text, str) and not Path(text.rpartition("@")[0] or text).exists():
+            pairs = [_PART.fullmatch(entry.strip()) for entry in text.split(",")]
+            if all(pairs):
+                config[name].init_from = tuple((pair[1], pair[2]) for pair in pairs if pair)
 
 
 def initial_weights(config: ConfigDict) -> list[tuple[str, str]]:

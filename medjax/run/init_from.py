@@ -11,6 +11,7 @@ from flax import traverse_util
 
 from medjax.errors import UserError, nearest
 from medjax.run.checkpoint import Checkpoints
+from medjax.run.converted import read_record
 
 Flat = dict[tuple[str, ...], Any]
 
@@ -86,7 +87,8 @@ def start_from(
 
     init_from: "" (keep all), one source (all variables must be in it), or pairs
     (part, source) / triples (part, source, part of the source), a part being a path such as
-    "ehr" or "encoder/ecg" under which everything is taken, parameters and statistics.
+    "ehr" or "encoder/ecg" under which everything is taken, parameters and statistics. A converted
+    folder that holds one network is taken whole for a part.
 
     Raises:
         UserError: names are missing in the source or have another shape; they are listed.
@@ -97,8 +99,11 @@ def start_from(
     flat: Flat = traverse_util.flatten_dict(dict(variables))
     for entry in entries:
         part, text = entry[0], entry[1]
-        source_part = entry[2] if len(entry) > 2 else part
-        given = traverse_util.flatten_dict(read_variables(find_source(text, place)))
+        source = find_source(text, place)
+        record = read_record(source.folder)
+        own = "" if record and record["is_network"] else part
+        source_part = entry[2] if len(entry) > 2 else own
+        given = traverse_util.flatten_dict(read_variables(source))
         flat = take_part(flat, given, part, source_part, f"{place.stage}.init_from ({text})")
     return traverse_util.unflatten_dict(flat)
 

@@ -8,7 +8,7 @@ A config file is trusted Python that declares
     CHOICES = {field: values}      optional: the allowed values of a field, or of all whose dotted
                                    names end so
     finish(config, named)          optional: fills in what follows from the rest; `named` are the
-                                   fields that the user set one by one
+                                   fields that the user set one by one; may return warnings
 
 Words are applied in the order of `WORDS`, whatever the order typed; then single fields; then
 `finish`. One size is always applied: `demo` when none is named.
@@ -28,7 +28,8 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from medjax.errors import UsageError, UserError, nearest
-from medjax.run.config import check_values, flatten, initial_weights
+from medjax.run.config import check_values, flatten, initial_weights, name_parts
+from medjax.run.converted import apply_records
 from medjax.run.overrides import Override, apply_overrides
 
 SIZES = ("smoke", "demo", "published")
@@ -46,7 +47,7 @@ class Recipe(NamedTuple):
     """In the order of application."""
     groups: Mapping[str, tuple[str, ...]]
     choices: Mapping[str, tuple[str, ...]]
-    finish: Callable[[ConfigDict, frozenset[str]], None]
+    finish: Callable[[ConfigDict, frozenset[str]], Sequence[str] | None]
 
 
 class Loaded(NamedTuple):
@@ -57,6 +58,8 @@ class Loaded(NamedTuple):
     """All that were applied, in canonical order, the default size included."""
     changed: Mapping[str, Any]
     """Fields set one by one to another value than the words gave."""
+    warnings: tuple[str, ...] = ()
+    """Sentences about what the config asks for."""
 
 
 def load_config(
@@ -92,14 +95,18 @@ def load(
             recipe.words[word](config)
         config.lock()
     changed = apply_overrides(config, overrides, optional)
+    name_parts(config)
     _check_choices(config, recipe.choices)
     _check_stages(config)
+    named = frozenset(override.name for override in overrides)
+    warnings: list[str] = []
     with suppress(UsageError) if draft else nullcontext():
         with _errors_in(recipe.path):
-            recipe.finish(config, frozenset(override.name for override in overrides))
+            warnings += recipe.finish(config, named) or ()
         _check_folders(config)
+        warnings += apply_records(config, named)
     check_values(config)
-    return Loaded(config, words, changed)
+    return Loaded(config, words, changed, tuple(warnings))
 
 
 def select_words(recipe: Recipe, words: Sequence[str]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ stands in the file besides weights (optimisers, hyper-parameters) is neither bui
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -61,14 +62,14 @@ def read_weights(path: Path) -> Weights:
     try:
         if start.startswith(torch_zip.MAGIC):
             _check_suffix(suffix, SAFETENSORS_SUFFIX, "a PyTorch zip file: name it .pth")
-            return _read_torch(path, torch_zip.open_zip, "PyTorch zip")
+            return _checked(_read_torch(path, torch_zip.open_zip, "PyTorch zip"))
         if start.startswith(torch_legacy.MAGIC):
             _check_suffix(suffix, SAFETENSORS_SUFFIX, "an old PyTorch file: name it .pth")
-            return _read_torch(path, torch_legacy.open_legacy, "PyTorch legacy")
+            return _checked(_read_torch(path, torch_legacy.open_legacy, "PyTorch legacy"))
         if suffix == SAFETENSORS_SUFFIX or safetensors.looks_like_safetensors(start):
             if suffix in TORCH_SUFFIXES and suffix != ".bin":
                 raise MalformedError("it is a safetensors file: name it .safetensors")
-            return _read_safetensors(path)
+            return _checked(_read_safetensors(path))
         raise MalformedError(_what_it_is(start))
     except MalformedError as error:
         raise UserError(f"{path}: {error}") from None
@@ -139,6 +140,18 @@ def _read_safetensors(path: Path) -> Weights:
     if not tensors:
         raise MalformedError("it holds no tensor")
     return Weights(tensors, "", texts, (), "safetensors")
+
+
+def _checked(weights: Weights) -> Weights:
+    """Refuse names that cannot be shown; leave out values that JSON cannot hold."""
+    if not all(name.isprintable() for name in (*weights.tensors, *weights.ignored)):
+        raise MalformedError("the name of a weight is no readable text")
+    extra = {
+        name: value
+        for name, value in weights.extra.items()
+        if name.isprintable() and not (isinstance(value, float) and not math.isfinite(value))
+    }
+    return weights._replace(extra=extra)
 
 
 def _check_suffix(suffix: str, wrong: str, sentence: str) -> None:

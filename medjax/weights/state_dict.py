@@ -30,9 +30,7 @@ def find_state_dict(saved: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
     if _holds_tensors(saved):
         return "", _named(saved), {}
     extra = {
-        name: value
-        for name, value in saved.items()
-        if isinstance(name, str) and isinstance(value, str | int | float | bool | None)
+        name: value for name, value in saved.items() if isinstance(name, str) and _is_plain(value)
     }
     for name in CONTAINERS:
         if _holds_tensors(saved.get(name)):
@@ -45,6 +43,12 @@ def find_state_dict(saved: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
         raise MalformedError(f"it holds several sets of weights ({names}); save one of them alone")
     held = ", ".join(sorted(map(str, saved)))[:200]
     raise MalformedError(f"it holds no weights, only {held or 'an empty dictionary'}")
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, str):
+        return not any("\ud800" <= letter <= "\udfff" for letter in value)
+    return value is None or isinstance(value, int | float)
 
 
 def _holds_tensors(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""MedFuse's published weight names and our variables, in both directions.
+"""MedFuse (nyuad-cai/MedFuse) and its baselines: published names and our variables, both ways.
 
 Both biases of an LSTM are kept, so a round trip changes no value.
 """
@@ -8,6 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from medjax.data.mimic_cxr.tables import LABELS as FILM_LABELS
+from medjax.data.mimic_iv.channels import load_channels
+from medjax.data.mimic_iv.diagnoses import load_phenotypes
+from medjax.data.mimic_iv.normalizer import published_normalizer
+from medjax.data.mimic_iv.rules import Rules
 from medjax.errors import UsageError, nearest
 from medjax.nn.resnet import RESNETS
 from medjax.nn.torch_names import (
@@ -19,6 +24,13 @@ from medjax.nn.torch_names import (
     to_torch,
     under,
 )
+from medjax.systems.medfuse import published
+from medjax.systems.medfuse.network import SMALL_RESNETS
+from medjax.systems.medfuse.recognise import describe, published_shapes
+from medjax.weights.converter import Converter, Fields, Model
+from medjax.weights.image_networks import today_name
+
+MORTALITY_LABEL = "In-hospital mortality"
 
 
 def series_encoder_layers(layers: int) -> list[Layer]:
@@ -87,3 +99,55 @@ def to_published(
         UserError: a variable that has no published name.
     """
     return to_torch(fusion_layers(backbone, layers, stage_sizes), variables)
+
+
+def settings(model: Model) -> dict[str, Any]:
+    """Return the fields of a stage that make its network the size of the weights."""
+    small = {sizes: name for name, sizes in SMALL_RESNETS.items()}
+    backbone = small.get(tuple(model["stage_sizes"]), model["backbone"])
+    fields = {"backbone": backbone} | {k: model[k] for k in ("width", "dim", "layers")}
+    if model["kind"] in ("mmtm", "daft"):
+        fields["fusion"] = model["kind"]
+    if model["kind"] == "mmtm":
+        fields["mmtm_ratio"] = model["mmtm_ratio"]
+    return {f"model.{name}": value for name, value in fields.items()}
+
+
+def fields(model: Model) -> Fields:
+    """Return the published column: the network's fields and those of the data."""
+    del model
+    return Fields(published.MODEL, published.DATA | Rules.published().to_dict())
+
+
+def artefacts(model: Model) -> dict[str, Any]:
+    """Return what the original's training used: MIMIC-III's normaliser, its labels in order."""
+    radiology = model["labels"] == "radiology"
+    count = model["vision_num_classes"] if radiology else model["num_classes"]
+    known = (FILM_LABELS,) if radiology else (load_phenotypes().names, (MORTALITY_LABEL,))
+    numbered = tuple(f"label {index + 1}" for index in range(count))
+    labels = next((names for names in known if len(names) == count), numbered)
+    header = load_channels().header()
+    return {"normalizer": published_normalizer().to_dict(header), "labels": list(labels)}
+
+
+def of_stage(stage: Mapping[str, Any]) -> Model:
+    """Return what the table of names needs, from the config of a stage."""
+    options = stage["model"]
+    small = options["backbone"] in SMALL_RESNETS
+    return {
+        "backbone": "resnet" if small else options["backbone"],
+        "stage_sizes": list(SMALL_RESNETS.get(options["backbone"], ())),
+        "layers": options["layers"],
+    }
+
+
+CONVERTER = Converter(
+    describe=describe,
+    shapes=published_shapes,
+    layers=lambda model: fusion_layers(model["backbone"], model["layers"], model["stage_sizes"]),
+    rename=today_name,
+    settings=settings,
+    fields=fields,
+    artefacts=artefacts,
+    of_stage=of_stage,
+)
