@@ -1,4 +1,8 @@
-"""Square convolutions, padded by size // 2 on every side as in torchvision's networks."""
+"""Convolutions over one, two or three axes, channels last, with gradients fast on CPU too."""
+
+import math
+from collections.abc import Sequence
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -6,15 +10,125 @@ import jax.numpy as jnp
 import numpy as np
 from flax.typing import Initializer
 
+from medjax.nn.kernel_gradient import kernel_gradient
+
 SMALL_MAP = 4
 """Output positions up to which a convolution runs as one matrix product over its patches."""
+LARGE_BATCH, LARGE_WORK = 1024, 2**26
+"""Output positions of the whole batch, and multiplications, from which on CPU the gradient of a
+kernel is not left to XLA."""
+
+Padding = str | int | Sequence[tuple[int, int]]
+_AXES = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}
+
+
+def conv(
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: int | Sequence[int] = 1,
+    padding: Padding = "SAME",
+    dilation: int | Sequence[int] = 1,
+    groups: int = 1,
+) -> jax.Array:
+    """Convolve x [batch, *spatial, in] with a kernel [*size, in / groups, out].
+
+    The spatial axes are one, two or three; strides and dilation are for all of them or one each.
+    The padding is "VALID" (none), "SAME" (as in Keras: ceil(n / stride) positions, the odd element
+    at the end), a number for every side (as in PyTorch), or a pair (low, high) for each axis.
+    Values and gradients are those of `jax.lax.conv_general_dilated` up to rounding.
+    """
+    axes = kernel.ndim - 2
+    strides, dilation = _each(strides, axes), _each(dilation, axes)
+    spans = [spread * (n - 1) + 1 for spread, n in zip(dilation, kernel.shape)]
+    sides: Sequence[tuple[int, int]]
+    if isinstance(padding, str):
+        sides = jax.lax.padtype_to_pads(x.shape[1:-1], spans, strides, padding)
+    else:
+        sides = [(padding, padding)] * axes if isinstance(padding, int) else padding
+    pads = tuple((int(low), int(high)) for low, high in sides)
+    plain = partial(_plain, strides=strides, padding=pads, dilation=dilation, groups=groups)
+    special = axes == 1 or groups > 1 or set(dilation) != {1} or min(map(min, pads)) < 0
+    if special or not _is_large(jax.eval_shape(plain, x, kernel), kernel):
+        return plain(x, kernel)
+    return _conv(x, kernel, strides, pads)
+
+
+def _each(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
+    return (value,) * axes if isinstance(value, int) else tuple(value)
+
+
+def _plain(
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: tuple[int, ...],
+    padding: Sequence[tuple[int, int]],
+    dilation: tuple[int, ...] | None = None,
+    groups: int = 1,
+) -> jax.Array:
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        strides,
+        padding,
+        rhs_dilation=dilation,
+        dimension_numbers=_AXES[kernel.ndim - 2],
+        feature_group_count=groups,
+    )
+
+
+def _is_large(y: jax.ShapeDtypeStruct, kernel: jax.Array) -> bool:
+    """Whether XLA's own gradient of a kernel is slow on CPU, output and kernel being so large."""
+    positions = math.prod(y.shape[:-1])
+    return positions >= LARGE_BATCH and positions * kernel.size >= LARGE_WORK
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _conv(
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: tuple[int, ...],
+    padding: tuple[tuple[int, int], ...],
+) -> jax.Array:
+    """XLA's convolution; where it is compiled for CPU its kernel's gradient is our own."""
+    return _plain(x, kernel, strides, padding)
+
+
+def _conv_forward(
+    x: jax.Array,
+    kernel: jax.Array,
+    strides: tuple[int, ...],
+    padding: tuple[tuple[int, int], ...],
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return _plain(x, kernel, strides, padding), (x, kernel)
+
+
+def _conv_backward(
+    strides: tuple[int, ...],
+    padding: tuple[tuple[int, int], ...],
+    residuals: tuple[jax.Array, jax.Array],
+    dy: jax.Array,
+) -> tuple[jax.Array, jax.Array]:
+    x, kernel = residuals
+
+    def native(x: jax.Array, dy: jax.Array) -> jax.Array:
+        return jax.linear_transpose(lambda w: _plain(x, w, strides, padding), kernel)(dy)[0]
+
+    def ours(x: jax.Array, dy: jax.Array) -> jax.Array:
+        return kernel_gradient(x, dy, kernel.shape[:-2], strides, padding)
+
+    (d_x,) = jax.linear_transpose(lambda x: _plain(x, kernel, strides, padding), x)(dy)
+    return d_x, jax.lax.platform_dependent(x, dy, cpu=ours, default=native)
+
+
+_conv.defvjp(_conv_forward, _conv_backward)
 
 
 def convolve(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     """Convolve x [batch, height, width, in] with a square kernel [size, size, in, out].
 
-    A 1x1 kernel is a matrix product. So is a map of few positions, over its patches: there XLA's
-    convolutions on CPU are up to forty times slower, and elsewhere it makes no difference.
+    It is padded by size // 2 on every side, as in torchvision's networks. A 1x1 kernel is a matrix
+    product. So is a map of few positions, over its patches: there XLA's convolutions on CPU are up
+    to forty times slower, and elsewhere it makes no difference.
     """
     size = kernel.shape[0]
     padding = size // 2
@@ -22,11 +136,7 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     if size == 1:
         return x[:, ::stride, ::stride] @ kernel[0, 0]
     if height * width > SMALL_MAP:
-        sides = ((padding, padding), (padding, padding))
-        axes = ("NHWC", "HWIO", "NHWC")
-        return jax.lax.conv_general_dilated(
-            x, kernel, (stride, stride), sides, dimension_numbers=axes
-        )
+        return conv(x, kernel, stride, padding)
     padded = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     rows, columns = (stride * np.arange(n)[:, None] + np.arange(size) for n in (height, width))
     patches = padded[:, rows[:, None, :, None], columns[None, :, None, :]]
@@ -34,7 +144,7 @@ def convolve(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
 
 
 class Convolution(nn.Module):
-    """A convolution without bias."""
+    """A square convolution without bias, padded by size // 2 on every side."""
 
     features: int
     size: int
