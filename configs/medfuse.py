@@ -62,6 +62,9 @@ def get_config() -> ConfigDict:
     config.evaluation.resamples = 1000  # bootstrap, 95 % intervals; 0: none
     config.evaluation.bootstrap_when = "final"  # or "always": every validation too
     config.evaluation.bootstrap_one_class = "redraw"  # or "fail"
+    # Late fusion: weights a label fitted on the validation split, or one half ("average").
+    config.evaluation.late_fusion_weights = "fitted"
+    config.evaluation.late_fusion_candidate = "blend"  # or "slip", what the published search tries
     config.evaluation.age_groups = (18, 40, 60, 80, 100)  # edges; the last group takes all above
 
     config.precision = "float32"  # or "bfloat16": compute only; weights and losses stay float32
@@ -237,6 +240,21 @@ def joint(config: ConfigDict) -> None:
     config.fusion.optimizer.learning_rate = rate(config, 5.652e-5, 4.032e-5)
 
 
+def late(config: ConfigDict) -> None:
+    """Each modality alone; their probabilities blended by fitted weights."""
+    uni_cxr(config)
+    config.stages = ("cxr", "ehr", "fusion")
+    config.fusion.model.fusion = "late"
+    parts = (("cxr", "cxr"), ("cxr_head", "cxr"), ("ehr", "ehr"), ("ehr_head", "ehr"))
+    config.fusion.init_from = parts
+
+
+def ensemble(config: ConfigDict) -> None:
+    """Each modality alone; the mean of their probabilities."""
+    late(config)
+    config.evaluation.late_fusion_weights = "average"
+
+
 def radiology(config: ConfigDict) -> None:
     """The image encoder alone, on the 14 labels of the films."""
     config.stages = ("cxr",)
@@ -259,6 +277,8 @@ RUNS = (
     uni_cxr,
     early,
     joint,
+    late,
+    ensemble,
     radiology,
 )
 WORDS = {f.__name__: f for f in (*SIZES, *TASKS, *RUNS)}

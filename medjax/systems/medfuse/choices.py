@@ -3,7 +3,7 @@
 CHOICES = {
     "compat": ("default", "published"),
     "data.task": ("in_hospital_mortality", "phenotyping"),
-    "fusion": ("lstm", "uni_ehr", "uni_cxr", "uni_ehr_lstm", "early", "joint"),
+    "fusion": ("lstm", "uni_ehr", "uni_cxr", "uni_ehr_lstm", "early", "joint", "late"),
     "labels": ("task", "radiology"),
     "pairs": ("paired_ehr_cxr", "paired_ehr", "partial_ehr", "partial_ehr_cxr", "radiology"),
     "backbone": ("resnet4", "resnet10", "resnet18", "resnet34", "resnet50", "densenet121"),
@@ -20,6 +20,8 @@ CHOICES = {
     "precision": ("float32", "bfloat16"),
     "bootstrap_when": ("final", "always"),
     "bootstrap_one_class": ("redraw", "fail"),
+    "late_fusion_weights": ("fitted", "average"),
+    "late_fusion_candidate": ("blend", "slip"),
     "replicas.run": ("loop",),
     "sharding.parameters": ("replicated", "sharded"),
 }

@@ -2,7 +2,7 @@
 
 from medjax.errors import UsageError, nearest
 
-FUSIONS = ("lstm", "uni_ehr", "uni_cxr", "uni_ehr_lstm", "early", "joint", "unified")
+FUSIONS = ("lstm", "uni_ehr", "uni_cxr", "uni_ehr_lstm", "early", "joint", "unified", "late")
 
 _IN_USE = {
     "lstm": {"ehr", "cxr", "projection", "fusion_lstm", "lstm_head"},
@@ -12,12 +12,14 @@ _IN_USE = {
     "early": {"ehr", "cxr", "projection", "fused_head"},
     "joint": {"ehr", "cxr", "projection", "fused_head"},
     "unified": {"ehr", "cxr", "projection", "fused_head"},
+    "late": {"ehr", "ehr_head", "cxr", "cxr_head"},
 }
 _FROZEN = {
     "uni_ehr": {"cxr", "cxr_head"},
     "uni_ehr_lstm": {"cxr", "cxr_head"},
     "uni_cxr": {"ehr", "ehr_head"},
     "early": {"ehr", "ehr_head", "cxr", "cxr_head"},
+    "late": {"ehr", "ehr_head", "cxr", "cxr_head"},
 }
 
 

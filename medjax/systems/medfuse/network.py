@@ -1,8 +1,10 @@
 """The network that a stage's options ask for."""
 
+import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from medjax.run.system import Batch, Variables
 from medjax.systems.medfuse.base import TwoEncoders
 from medjax.systems.medfuse.model import MedFuse
 
@@ -29,3 +31,10 @@ def make_model(stage: ConfigDict, classes: int, precision: str) -> TwoEncoders:
         groups=options.groups if options.batch_statistics == "per_group" else 1,
         dtype=jnp.dtype(precision),
     )
+
+
+def init_network(model: TwoEncoders, key: jax.Array, batch: Batch) -> Variables:
+    """Return fresh variables of a network for batches of this shape."""
+    image = jnp.zeros((*batch["image"].shape, 3))
+    rows = (batch["has_image"], batch["mask"])
+    return model.init({"params": key}, batch["series"], batch["length"], image, *rows, train=False)

@@ -26,6 +26,7 @@ DATA: dict[str, Any] = {
 EVALUATION: dict[str, Any] = {
     "evaluation.bootstrap_when": "always",
     "evaluation.bootstrap_one_class": "fail",
+    "evaluation.late_fusion_candidate": "slip",
 }
 
 

@@ -1,11 +1,11 @@
 """MedFuse as the run layer sees it: the contract's functions, made from a config."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -18,9 +18,10 @@ from medjax.systems.medfuse.checks import check_data, check_labels
 from medjax.systems.medfuse.data import NO_FILM, Data
 from medjax.systems.medfuse.data import open_data as open_sets
 from medjax.systems.medfuse.demo import prepare_demo
+from medjax.systems.medfuse.late_stage import late_stage
 from medjax.systems.medfuse.loss import EVALUATION as EVALUATION_MODES
 from medjax.systems.medfuse.loss import forward
-from medjax.systems.medfuse.network import make_model
+from medjax.systems.medfuse.network import init_network, make_model
 from medjax.systems.medfuse.updates import make_updates
 
 
@@ -45,22 +46,9 @@ def build(
     names = tuple(artefacts["labels"]) if artefacts else batches.label_names()
     model = make_model(stage, len(names), config.precision)
     updates: tuple[Update, ...] = ()
-    if "train" in batches.splits:
+    if "train" in batches.splits and stage.model.fusion != "late":
         steps = len(batches.plan("train", 0)) * stage.train.epochs
         updates = make_updates(stage, model, steps)
-
-    def init(key: jax.Array, batch: Batch) -> Variables:
-        variables = {"params": key}
-        image = jnp.zeros((*batch["image"].shape, 3))
-        return model.init(
-            variables,
-            batch["series"],
-            batch["length"],
-            image,
-            batch["has_image"],
-            batch["mask"],
-            train=False,
-        )
 
     def predict(variables: Variables, batch: Batch, key: jax.Array) -> Mapping[str, jax.Array]:
         prediction, _ = forward(model, variables, batch, key, EVALUATION_MODES)
@@ -80,8 +68,8 @@ def build(
             parts = evaluation.subsets(data.stays[split], outputs[split]["position"], ages)
         return evaluation.evaluate(outputs[split], names, config, final, parts)
 
-    return System(
-        init=init,
+    system = System(
+        init=partial(init_network, model),
         updates=updates,
         plan=batches.plan,
         collate=batches.collate,
@@ -97,6 +85,9 @@ def build(
         splits=batches.splits,
         artefacts={"normalizer": normalizer, "labels": list(names)},
     )
+    if stage.model.fusion == "late":
+        return late_stage(system, model, config.evaluation, names, artefacts)
+    return system
 
 
 def title(stage: ConfigDict, config: ConfigDict) -> str:

@@ -54,7 +54,9 @@ def test_stays_alone_train_with_every_image_missing(prepared, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("word", ["early", "joint", "uni_cxr", "uni_ehr_paired", "radiology"])
+@pytest.mark.parametrize(
+    "word", ["early", "joint", "late", "ensemble", "uni_cxr", "uni_ehr_paired", "radiology"]
+)
 def test_every_run_of_the_paper_trains(prepared, tmp_path, word):
     argv = [f"--config={CONFIG}:smoke,{word}", f"--config.data.dir={prepared / 'mimic_iv'}"]
     argv += [f"--config.data.xray_dir={prepared / 'mimic_cxr'}", f"--workdir={tmp_path}"]
