@@ -82,6 +82,23 @@ def test_selection_looks_at_stays_with_a_film_where_there_are_any():
     assert len(np.concatenate([plan.indices for plan in alone])) == 23
 
 
+@pytest.mark.parametrize("sampling", ["each_once", "random_with_replacement"])
+@pytest.mark.parametrize(("ratio", "unpaired"), [("0.0", 0), ("0.5", 7), ("1.0", 14)])
+def test_the_share_of_unpaired_stays_is_drawn_anew_each_epoch(sampling, ratio, unpaired):
+    """The experiment of the paper's figure: --config.fusion.data.data_ratio."""
+    options = {"fusion.data.data_ratio": ratio, "data.unpaired_sampling": sampling}
+    batches = make_batches(make_data(), **options)
+    first, again, other = (batches.examples("train", epoch) for epoch in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert sorted(first[:9]) == list(range(9)) and (first[9:] >= 9).all()
+    assert len(first) == 9 + unpaired
+    drawn_anew = ratio == "0.5" or (sampling == "random_with_replacement" and unpaired)
+    assert np.array_equal(np.sort(first), np.sort(other)) != bool(drawn_anew)
+    held_out = [np.sort(batches.examples("test", epoch)) for epoch in (EVALUATION, 0)]
+    np.testing.assert_array_equal(*held_out)
+    assert len(held_out[0]) == 23, "the share is one of the training stays"
+
+
 def test_a_plan_is_padded_to_the_first_bucket_that_holds_it():
     assert [bucket(h, (48, 96)) for h in (1, 48, 49, 96, 97, 300)] == [48, 48, 96, 96, 192, 384]
     batches, data = make_batches(make_data()), make_data()
