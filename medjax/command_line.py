@@ -1,4 +1,4 @@
-"""What the commands `prepare` and `convert` share: a parser of one-sentence errors, exit codes."""
+"""What the commands beside `main` share: a parser of one-sentence errors, exit codes."""
 
 import argparse
 import os

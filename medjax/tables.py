@@ -4,13 +4,12 @@ A row a run, with the mean AUROC and AUPRC of its last stage and their intervals
 was scored on. `RUN/STAGE` takes another stage, `NAME=RUN` names the row.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
-from medjax.errors import UsageError, UserError
+from medjax.command_line import Parser, refuse_unknown, run_command
+from medjax.errors import UsageError
 from medjax.metrics.tables import to_markdown
 from medjax.run.report.comparison import compare, read_model, write_table
 
@@ -18,26 +17,24 @@ PROGRAM = "python -m medjax.tables"
 EXAMPLE = f"{PROGRAM} MedFuse=runs/medfuse Joint=runs/medfuse-joint --out=comparison.csv"
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """A wrong command line is one sentence."""
-        raise UsageError(message)
-
-
-def parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """Return the parser of the command line."""
-    result = _Parser(
-        prog=PROGRAM, description=(__doc__ or "").split("\n")[0], epilog=f"Example: {EXAMPLE}"
-    )
-    result.add_argument("runs", nargs="+", metavar="[NAME=]RUN[/STAGE]", help="finished runs")
-    result.add_argument("--split", default="test", help="whose results to compare (test)")
-    result.add_argument("--out", type=Path, help="FILE.csv; FILE.md is written beside it")
-    return result
+    description = (__doc__ or "").split("\n")[0]
+    parser = Parser(prog=PROGRAM, description=description, epilog=f"Example: {EXAMPLE}")
+    parser.add_argument("runs", nargs="+", metavar="[NAME=]RUN[/STAGE]", help="finished runs")
+    parser.add_argument("--split", default="test", help="whose results to compare (test)")
+    parser.add_argument("--out", type=Path, help="FILE.csv; FILE.md is written beside it")
+    return parser
 
 
 def gather(argv: Sequence[str]) -> None:
     """Print the table, and write it where `--out` says."""
-    args = parser().parse_args(argv)
+    parser = make_parser()
+    if not argv or argv[0] in ("--help", "-h"):
+        print(parser.format_help(), end="")
+        return
+    refuse_unknown(argv, ("--split", "--out"))
+    args = parser.parse_args(argv)
     if args.out is not None and args.out.suffix != ".csv":
         raise UsageError(f"--out={args.out}: name a file that ends in .csv")
     table = compare([read_model(text, args.split) for text in args.runs], args.split)
@@ -48,17 +45,7 @@ def gather(argv: Sequence[str]) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Run the command; return its exit code: 0, 1 a run cannot be read, 2 bad command line."""
-    try:
-        gather(argv or ["--help"])
-    except UserError as error:
-        print(f"medjax: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
-    except SystemExit:  # --help
-        return 0
-    except OSError as error:
-        print(f"medjax: cannot use {error.filename}: {error.strerror}", file=sys.stderr)
-        return 1
-    return 0
+    return run_command(gather, argv)
 
 
 if __name__ == "__main__":

@@ -82,7 +82,7 @@ def test_a_run_compares_its_stages_of_the_same_labels(runs, tmp_path):
         (["one", "one"], 2, "two models are called 'one'"),
         (["one", "--out=table.txt"], 2, ".csv"),
         (["--split=test"], 2, "required"),
-        (["one", "--spilt=test"], 2, "unrecognized"),
+        (["one", "--spilt=test"], 2, "did you mean '--split'"),
     ],
 )
 def test_mistakes_are_one_sentence(runs, capsys, argv, code, words):
