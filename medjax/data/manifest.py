@@ -21,7 +21,10 @@ from medjax.errors import UserError
 
 MANIFEST = "manifest.json"
 PACKAGES = ("numpy", "pandas", "pyarrow", "pillow", "array_record", "tensorflow-datasets")
-NO_EFFECT = ("source", "out", "workers", "dry_run", "overwrite", "engine", "beam_options")
+NO_EFFECT = (
+    *("source", "out", "workers", "dry_run", "overwrite", "engine", "beam_options"),
+    "write_benchmark",
+)
 """Options that change no record, and so do not stand in the manifest."""
 
 

@@ -10,6 +10,7 @@ made of it; only the copies of single events (events.csv) are not written.
 """
 
 import csv
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -51,15 +52,32 @@ def write_layout(
     channels: Channels,
     rules: Rules,
 ) -> None:
-    """Write the layout below a folder that does not exist yet.
+    """Write the layout to a folder that does not exist yet; it appears whole or not at all.
 
     Args:
-        folder: gets `root` and one folder a task.
+        folder: gets `root` and one folder a task; an empty one is replaced.
         tables: stays, diagnoses and labels.
         series: (row of the stay, its series), read once.
         channels: the channels of the series.
         rules: the rules of the preparation.
     """
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        _write_files(partial, tables, series, channels, rules)
+        partial.replace(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_files(
+    folder: Path,
+    tables: StayTables,
+    series: Iterable[tuple[int, TimeSeries]],
+    channels: Channels,
+    rules: Rules,
+) -> None:
+    """Write all files of the layout."""
     _write_subjects(folder / "root", tables)
     lists: dict[str, list[tuple[str, ...]]] = {task: [] for task in BENCHMARK_TASKS}
     bits = benchmark.diagnosis_bits(tables.of_stays, tables.stays.stay_id.to_numpy(), rules)

@@ -60,9 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="stop when a larger share of the values cannot be read",
     )
     parser.add_argument(
-        "--benchmark_layout",
-        action="store_true",
-        help="also write OUT/benchmark, the csv files of the published pipeline, five tasks",
+        "--write_benchmark",
+        type=Path,
+        help="also write the csv files of the published pipeline, five tasks, to this new folder",
     )
     for name, choices in CHOICES.items():
         parser.add_argument(f"--{name}", choices=choices, help="rule; see mimic_iv/rules.py")
@@ -121,15 +121,18 @@ def tasks_of(text: str, window_hours: float = MORTALITY_HOURS) -> tuple[Task, ..
 
 
 def check_layout(args: argparse.Namespace) -> None:
-    """Refuse --benchmark_layout beside what the published files cannot say."""
-    if not args.benchmark_layout:
+    """Refuse --write_benchmark beside what the published files cannot say, or over other files."""
+    folder = args.write_benchmark
+    if folder is None:
         return
     if args.unlabelled:
-        raise UsageError("--benchmark_layout needs labels; leave out --unlabelled")
+        raise UsageError("--write_benchmark needs labels; leave out --unlabelled")
     if args.window_hours != MORTALITY_HOURS:
         raise UsageError(
-            f"--benchmark_layout has a window of 48 hours, not {args.window_hours:g}; leave out one"
+            f"--write_benchmark has a window of 48 hours, not {args.window_hours:g}; leave out one"
         )
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"--write_benchmark={folder} is not empty; name a new folder")
 
 
 def _prepare(
@@ -148,15 +151,14 @@ def _prepare(
     moments = {task.name: RunningMoments(len(channels.header())) for task in tasks}
     for built in steps:
         _merge(built, excluded, moments)
-    for name in (*BENCHMARK_TASKS, "benchmark"):  # those of an earlier run are not of this manifest
+    for name in BENCHMARK_TASKS:  # those of an earlier run are not of this manifest
         shutil.rmtree(args.out / name, ignore_errors=True)
     write_stays(args.out / "stays.parquet", stays, not args.unlabelled)
     summaries = [write_task(args.out, work, number, task, cohort, channels) for task in tasks]
-    if args.benchmark_layout:
+    if args.write_benchmark:
         tables = StayTables(stays, cohort.of_stays, cohort.labels[PHENOTYPING], cohort.phenotypes)
         series = (pair for bucket in buckets for pair in bucket_series(bucket))
-        write_layout(work / "benchmark", tables, series, channels, rules)
-        (work / "benchmark").rename(args.out / "benchmark")
+        write_layout(args.write_benchmark, tables, series, channels, rules)
     normalizers = {task.name: _normalizer(rules, moments[task.name]) for task in tasks}
     sets = dict(zip(tasks, summaries))
     return report.manifest(

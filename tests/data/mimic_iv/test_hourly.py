@@ -98,7 +98,13 @@ def test_a_prefix_has_the_first_steps_of_the_whole_series(seed: int) -> None:
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("hourly")
     raw = hand.write(folder / "raw", hand.tables(12))
-    run(raw, folder / "out", "--workers=1", "--tasks=all", "--benchmark_layout")
+    run(
+        raw,
+        folder / "out",
+        "--workers=1",
+        "--tasks=all",
+        f"--write_benchmark={folder / 'out/benchmark'}",
+    )
     return folder / "out"
 
 

@@ -16,7 +16,7 @@ from tests.data.mimic_iv.test_prepare import run
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("layout")
     raw = hand.write(folder / "raw", hand.tables(12))
-    run(raw, folder / "out", "--workers=1", "--benchmark_layout")
+    run(raw, folder / "out", "--workers=1", f"--write_benchmark={folder / 'out/benchmark'}")
     return folder / "out"
 
 

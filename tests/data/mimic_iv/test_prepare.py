@@ -210,11 +210,18 @@ def test_sets_of_other_options_are_kept(raw: Path, prepared: Path, argument: str
         run(raw, prepared, argument)
 
 
-def test_no_benchmark_layout_of_an_earlier_run_stays(raw: Path, tmp_path: Path) -> None:
-    run(raw, tmp_path / "out", "--benchmark_layout", "--workers=1")
-    assert (tmp_path / "out/benchmark").is_dir()
-    run(raw, tmp_path / "out", "--overwrite", "--workers=1")
-    assert not (tmp_path / "out/benchmark").exists()
+@pytest.mark.parametrize("argument", ["--unlabelled", "--window_hours=24", "full"])
+def test_the_published_layout_is_not_written_everywhere(
+    raw: Path, tmp_path: Path, argument: str
+) -> None:
+    layout = tmp_path / "layout"
+    if argument == "full":
+        layout.mkdir()
+        (layout / "other").write_text("")
+    options = [] if argument == "full" else [argument]
+    with pytest.raises(UsageError, match="--write_benchmark"):
+        run(raw, tmp_path / "out", f"--write_benchmark={layout}", *options)
+    assert not (tmp_path / "out/manifest.json").exists()
 
 
 @pytest.mark.parametrize(
