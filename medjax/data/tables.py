@@ -83,6 +83,22 @@ def integers(values: pd.Series, path: Path) -> np.ndarray:
     return stripped.to_numpy(dtype=object).astype(np.int64)
 
 
+def decimals(values: pd.Series, path: Path) -> np.ndarray:
+    """Convert a text column to float64 [rows]; an empty field is NaN.
+
+    Raises:
+        UserError: the first value that is no finite number, by row (the header is row 1).
+    """
+    stripped = values.str.strip()
+    numbers = pd.to_numeric(stripped.where(stripped != "", None), errors="coerce")
+    found = numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    wrong = ~np.isfinite(found) & (stripped != "").to_numpy(dtype=bool)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0]) + 2
+        raise UserError(f"{path}, row {row}: column {values.name!r} is not a number")
+    return found
+
+
 def coded(texts: pd.Series, codes: Mapping[str, T], path: Path) -> np.ndarray:
     """Translate a text column by `codes`: [rows], of the type of the codes.
 

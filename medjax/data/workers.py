@@ -154,17 +154,20 @@ def _start(function: Callable) -> _Worker:
 
 
 def _work(function: Callable, pipe: connection.Connection) -> None:
-    """Answer items with (result, "") or (None, what went wrong) until the pipe is closed."""
+    """Answer items by (result, None), or (None, (what is wrong, whether that says it all))."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    answer: tuple[Any, tuple[str, bool] | None]
     while True:
         try:
             item = pipe.recv()
         except EOFError:
             return
         try:
-            answer = function(item), ""
+            answer = function(item), None
+        except UserError as e:  # has said what is wrong with what
+            answer = None, (str(e), True)
         except Exception as e:
-            answer = None, f"{type(e).__name__}: {e}"
+            answer = None, (f"{type(e).__name__}: {e}", False)
         pipe.send(answer)
 
 
@@ -202,8 +205,9 @@ def _collect(
             except (EOFError, OSError):
                 raise _dead(worker, name) from None
             number, item = worker.held.popleft()
-            if error:
-                raise UserError(f"{name(item)}: {error}")
+            if error is not None:
+                text, whole = error
+                raise UserError(text if whole else f"{name(item)}: {text}")
             answers[number] = result
             worker.since[0] = now
         elif now - worker.since[0] >= patience:

@@ -93,11 +93,11 @@ def read_stays(ehr: Path) -> pd.DataFrame:
         UsageError: no such folder.
         UserError: not a prepared MIMIC-IV, no stays, or a subject whose stays are in two splits.
     """
-    mend = "give the --out of `python -m medjax.prepare mimic_iv`"
+    mend = "give the --out of `python -m medjax.prepare mimic_iv` (or benchmark)"
     if not ehr.is_dir():
         raise UsageError(f"--ehr={ehr}: no such folder; {mend}")
     source = read_manifest(ehr).get("source")
-    if source != "mimic_iv":
+    if source not in ("mimic_iv", "benchmark"):
         raise UserError(f"--ehr={ehr} holds the prepared {source}; {mend}")
     columns = ["subject_id", "stay_id", "intime", "outtime", "split"]
     try:

@@ -1,6 +1,6 @@
 """Writing what is prepared: the table of stays and one set a task."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from medjax.data.mimic_iv.build import read_samples
 from medjax.data.mimic_iv.channels import Channels
 from medjax.data.mimic_iv.hourly import Course, hourly_labels
 from medjax.data.mimic_iv.study import Cohort
-from medjax.data.mimic_iv.tasks import DECOMPENSATION, MULTITASK, OWN, Task
+from medjax.data.mimic_iv.tasks import DECOMPENSATION, MULTITASK, OWN, SINGLE_LABELS, Task
 from medjax.data.prepared import SetSpec, SetSummary, write_set
 
 VERSION = "1.0.0"
@@ -51,6 +51,14 @@ def write_task(
 ) -> SetSummary:
     """Write the prepared set of one task."""
     labelled = bool(cohort.label_names[task.name])
+    spec = task_spec(task, cohort.label_names[task.name], channels)
+    splits = SPLITS if labelled else ("all",)
+    examples = {s: _examples(work, buckets, task, s, cohort, labelled) for s in splits}
+    return write_set(out, spec, examples)
+
+
+def task_spec(task: Task, label_names: Sequence[str], channels: Channels) -> SetSpec:
+    """Return the set of a task; without label features when there are no names."""
     features = {
         "stay_id": tfds.features.Scalar(np.int64),
         "subject_id": tfds.features.Scalar(np.int64),
@@ -60,26 +68,23 @@ def write_task(
         "age": tfds.features.Scalar(np.float32),
         "gender": tfds.features.Text(),
     }
-    spec = SetSpec(
+    return SetSpec(
         name=task.name,
         version=VERSION,
-        features=features | (_label_features(task, cohort) if labelled else {}),
+        features=features | (_label_features(task, len(label_names)) if label_names else {}),
         description=f"ICU stays for {task.name}: hourly series of {len(channels.names)} variables, "
         "not normalised.",
         citation=CITATION,
         license="that of the raw data",
     )
-    splits = SPLITS if labelled else ("all",)
-    examples = {s: _examples(work, buckets, task, s, cohort, labelled) for s in splits}
-    return write_set(out, spec, examples)
 
 
-def _label_features(task: Task, cohort: Cohort) -> dict[str, Any]:
+def _label_features(task: Task, labels: int) -> dict[str, Any]:
     """Return the features of a task's labels (see `hourly.hourly_labels`)."""
     tensor = tfds.features.Tensor
     if not task.hourly:
         kind = np.int8 if task.name == OWN else np.uint8
-        return {"labels": tensor(shape=(len(cohort.label_names[task.name]),), dtype=kind)}
+        return {"labels": tensor(shape=(labels,), dtype=kind)}
     hours = tensor(shape=(None,), dtype=np.int32)
     remaining = tensor(shape=(None,), dtype=np.float64, encoding="bytes")
     dies = tensor(shape=(None,), dtype=np.int8)
@@ -89,7 +94,7 @@ def _label_features(task: Task, cohort: Cohort) -> dict[str, Any]:
             "remaining": remaining,
             "decompensation": dies,
             "mortality": tfds.features.Scalar(np.int8),
-            "phenotypes": tensor(shape=(len(cohort.phenotypes.names),), dtype=np.int8),
+            "phenotypes": tensor(shape=(labels - len(SINGLE_LABELS),), dtype=np.int8),
         }
     return {"hours": hours, "labels": dies if task.name == DECOMPENSATION else remaining}
 

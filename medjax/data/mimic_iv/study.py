@@ -18,13 +18,7 @@ from medjax.data.mimic_iv.diagnoses import (
 from medjax.data.mimic_iv.hourly import UNKNOWN, lived_hours
 from medjax.data.mimic_iv.rules import Rules
 from medjax.data.mimic_iv.split import Split, split_subjects
-from medjax.data.mimic_iv.tasks import (
-    DECOMPENSATION,
-    LENGTH_OF_STAY,
-    MORTALITY,
-    MULTITASK,
-    PHENOTYPING,
-)
+from medjax.data.mimic_iv.tasks import MORTALITY, MULTITASK, PHENOTYPING, label_names
 from medjax.errors import UserError
 
 
@@ -103,15 +97,5 @@ def load_cohort(
         split=[split.of[subject] for subject in stays.subject_id.tolist()],
     )
     assert (stays.groupby("subject_id").split.nunique() == 1).all(), "a patient in two splits"
-    names = {
-        MORTALITY: ("In-hospital mortality",),
-        PHENOTYPING: phenotypes.names,
-        DECOMPENSATION: ("Decompensation",),
-        LENGTH_OF_STAY: ("Length of stay",),
-    }
-    names[MULTITASK] = (
-        *(names[MORTALITY] + names[DECOMPENSATION] + names[LENGTH_OF_STAY]),
-        *phenotypes.names,
-    )
-    names = {task: names[task] if labelled else () for task in tasks}
+    names = {task: label_names(task, phenotypes.names) if labelled else () for task in tasks}
     return Cohort(stays, of_stays, labels, names, phenotypes, split, counts, inputs)

@@ -1,5 +1,6 @@
 """The tasks: which stays and which part of their series belong to them."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from medjax.data.mimic_iv.episodes import TimeSeries
@@ -13,6 +14,12 @@ LENGTH_OF_STAY = "length_of_stay"
 MULTITASK = "multitask"
 OWN = "own"
 BENCHMARK_TASKS = (MORTALITY, PHENOTYPING, DECOMPENSATION, LENGTH_OF_STAY, MULTITASK)
+SINGLE_LABELS = {
+    MORTALITY: "In-hospital mortality",
+    DECOMPENSATION: "Decompensation",
+    LENGTH_OF_STAY: "Length of stay",
+}
+"""The label of tasks that have one; multitask has all of them, then the phenotypes."""
 DEFAULT_TASKS = (MORTALITY, PHENOTYPING)
 """Those of the paper. Every further task is one more copy of the series."""
 MORTALITY_HOURS = 48.0
@@ -37,6 +44,13 @@ def benchmark_task(name: str, mortality_hours: float = MORTALITY_HOURS) -> Task:
     hourly = name in (DECOMPENSATION, LENGTH_OF_STAY, MULTITASK)
     hours = mortality_hours if name == MORTALITY else None
     return Task(name, hours, hourly, diagnosed_only=name == PHENOTYPING)
+
+
+def label_names(task: str, phenotypes: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the labels of one of BENCHMARK_TASKS."""
+    if task in SINGLE_LABELS:
+        return (SINGLE_LABELS[task],)
+    return (*(SINGLE_LABELS.values() if task == MULTITASK else ()), *phenotypes)
 
 
 class Sample(NamedTuple):

@@ -1,0 +1,1 @@
+"""Folders of the published benchmark (mimic3-benchmarks, MedFuse), read into prepared sets."""
