@@ -94,7 +94,8 @@ def stage(fusion: str, labels: str, pairs: str) -> ConfigDict:
     s.data.labels = labels  # "task", or "radiology": the 14 labels of the film
     s.data.pairs = pairs
     s.data.data_ratio = 1.0
-    # None: fresh weights; a run folder, a stage of this run, or pairs (part, source).
+    # None: fresh weights; a stage of this run, a run, `run@step`, or a folder of converted weights
+    # (`python -m medjax.convert`); or parts of the network: cxr:SOURCE,ehr:SOURCE.
     s.init_from = config_dict.placeholder(object)
     s.optimizer = ConfigDict()
     s.optimizer.name = "adam"
@@ -285,8 +286,8 @@ WORDS = {f.__name__: f for f in (*SIZES, *TASKS, *RUNS)}
 GROUPS = {"task": tuple(f.__name__ for f in TASKS), "run": tuple(f.__name__ for f in RUNS)}
 
 
-def finish(config: ConfigDict, named: frozenset[str]) -> None:
-    """Apply the published column where it is chosen; refuse what cannot be run."""
+def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
+    """Apply the published column where it is chosen; refuse what cannot be run; return warnings."""
     if config.data.image.crop > config.data.image.resize:
         raise UsageError(
             f"config.data.image.crop is {config.data.image.crop}: it must not be above resize, "
@@ -303,3 +304,12 @@ def finish(config: ConfigDict, named: frozenset[str]) -> None:
         )
     if config.compat == "published":
         set_unless_named(config, fields(("cxr", "ehr", "fusion")), named)
+    from_nothing = "cxr" in config.stages and not config.cxr.init_from
+    if config.size == "published" and config.cxr.data.labels == "radiology" and from_nothing:
+        backbone = config.cxr.model.backbone
+        return [
+            "stage cxr starts from random weights, the paper's from ImageNet's: get torchvision's "
+            f"{backbone}.pth, run `python -m medjax.convert torchvision --from={backbone}.pth "
+            "--to=FOLDER` and give --config.cxr.init_from=cxr:FOLDER"
+        ]
+    return []

@@ -23,6 +23,7 @@ def overview(sources: Mapping[str, str]) -> str:
     lines += ["", "Flags:", *_flags()]
     lines += ["", "Raw data become prepared sets with: python -m medjax.prepare SOURCE"]
     lines += _table(sources.items())
+    lines += ["", "Published weights become a start for a stage with: python -m medjax.convert"]
     lines += ["", "Finished runs become one table with: python -m medjax.tables RUN RUN ..."]
     lines += ["", f"Words and fields of a system: {COMMAND} --config=PATH --help"]
     return "\n".join(lines)

@@ -120,6 +120,8 @@ def convert(
             asked for; they are listed.
     """
     prefix, given = _recognised(weights, converter)
+    if len(given) < len(weights.tensors):
+        raise UserError(f"{source}: it holds a weight under two spellings of one name")
     shapes = {name: array.shape for name, array in given.items()}
     try:
         model = converter.describe(shapes)

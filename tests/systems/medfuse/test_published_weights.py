@@ -7,6 +7,8 @@ import pytest
 from medjax.convert import main as convert
 from medjax.main import main
 from medjax.run.init_from import Source, read_variables
+from medjax.run.overrides import Override
+from medjax.run.words import load, open_recipe
 from medjax.weights.files import write_weights
 from tests.parity.handlers import medfuse_models
 from tests.parity.harness import Case, check, find_cases
@@ -53,3 +55,12 @@ def test_a_trained_run_goes_to_pytorch_and_back_with_its_results(finish_smoke, t
     assert main([*argv, f"--config.data.xray_dir={prepared / 'mimic_cxr'}"]) == 0
     trained = (run / "fusion" / "results.json").read_bytes()
     assert (tmp_path / "evaluated" / "fusion" / "results.json").read_bytes() == trained
+
+
+def test_the_papers_film_stage_says_when_it_starts_from_nothing(tmp_path):
+    recipe = open_recipe(CONFIG)
+    (warning,) = load(recipe, ("published", "radiology")).warnings
+    assert "medjax.convert torchvision --from=resnet34.pth" in warning
+    start = Override("cxr.init_from", f"cxr:{tmp_path}")
+    loaded = load(recipe, ("published", "radiology"), [start])
+    assert loaded.config.cxr.init_from == (("cxr", str(tmp_path)),) and not loaded.warnings
