@@ -89,7 +89,7 @@ def paired_bootstrap(
         labels: [n, L] of 0 and 1, or NaN where not known.
         scores: {model: [replicas, n, L]}; the number of replicas may differ.
         patients: [n] ids.
-        resamples: at least 1.
+        resamples: 0 gives none.
         generator: draws the patients.
 
     Both are means over the labels that have both classes (in a resample: those that have them

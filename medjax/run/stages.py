@@ -17,6 +17,7 @@ from medjax.errors import UsageError, UserError, nearest
 from medjax.files import write_json
 from medjax.run import sharding
 from medjax.run.checkpoint import Checkpoints
+from medjax.run.compare import compare_stages
 from medjax.run.replicas import Replica, replicas, with_summaries
 from medjax.run.report.comparison import write_comparisons
 from medjax.run.report.tables import results_table
@@ -92,8 +93,11 @@ def _run_stages(config: ConfigDict, workdir: Path, mode: str, module: ModuleType
         if keep and jax.process_index() == 0:
             write_json(finished, results[label])
             write_json(workdir / "timing.json", timing)
+    complete = len(results) == len(todo)
     results = with_summaries(results, config.stages, copies)
     if keep_all and jax.process_index() == 0:
+        if complete:
+            results |= compare_stages(module, config, workdir, copies, say)
         write_comparisons(results, config.stages, workdir / "tables")
         write_json(workdir / "results.json", results)
     if mode != "predict":

@@ -9,7 +9,11 @@ where `config` is the whole config, `data` whatever the system wants to hand fro
 second, `stage` the name of one of `config.stages`, and `artefacts` what the training run stored
 beside its weights (None while training): predictions use its normaliser, not the new data's. A
 stage that fits something on frozen outputs is built a second time, with it in
-`artefacts["fitted"]`.
+`artefacts["fitted"]`. A system may also provide
+
+    compare(config, predictions) -> {name: Comparison}    what the stages of a run say together
+
+which is called when all of them are done (`medjax.run.compare`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +22,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import optax
+from matplotlib.figure import Figure
 
 from medjax.metrics.metric import Metric
 from medjax.metrics.tables import Table
@@ -87,6 +92,15 @@ def no_tables(split: str, metrics: Mapping[str, Metric]) -> Mapping[str, Table]:
 def as_they_are(outputs: Outputs) -> Outputs:
     """The `joinable` of a system whose outputs are as long in every batch."""
     return outputs
+
+
+class Comparison(NamedTuple):
+    """What stages say together."""
+
+    metrics: Mapping[str, Mapping[str, Metric]]
+    """{split: {name: metric}}"""
+    table: Table
+    figure: Figure
 
 
 class System(NamedTuple):
