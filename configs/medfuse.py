@@ -58,6 +58,9 @@ def get_config() -> ConfigDict:
     # Every stage once for each seed; (): only for `seed` above. One after another ("loop").
     config.replicas = ConfigDict({"seeds": (), "run": "loop"})
 
+    # (question, stage, the stage it is held against): on the same test stays, by paired bootstrap.
+    config.comparisons = ()
+
     config.evaluation = ConfigDict()
     config.evaluation.resamples = 1000  # bootstrap, 95 % intervals; 0: none
     config.evaluation.bootstrap_when = "final"  # or "always": every validation too
@@ -261,12 +264,59 @@ def radiology(config: ConfigDict) -> None:
     config.stages = ("cxr",)
 
 
+def hypotheses(config: ConfigDict) -> None:
+    """The paper's three comparisons over three seeds: a table and a plot with intervals."""
+    # 1. One modality or both: MedFuse (`fusion`) against the series alone (`ehr`) and the film
+    #    alone (`image`). `image` starts from the same pre-trained encoder as `fusion` does, so that
+    #    pre-training is no part of the difference.
+    # 2. Separate encoders or joint ones: under one fusion, concatenation, encoders pre-trained each
+    #    on its own and then trained on (`separate`) or frozen (`early`), against encoders trained
+    #    together from the start (`joint`). Pre-training sees the films of patients without a stay
+    #    and the 14 labels, which `joint` cannot use: that is the point of separate encoders.
+    # 3. A sequence or one vector: the fusion LSTM (`fusion`) against concatenation (`separate`),
+    #    both from the same encoders.
+    # All four fused models train on the same stays, with and without a film; all models are
+    # scored on the stays with a film.
+    pretrained = (("cxr", "cxr"), ("ehr", "ehr"))
+    with config.unlocked():
+        config.image = config.fusion.copy_and_resolve_references()
+        config.image.model.fusion = "uni_cxr"
+        config.image.data.pairs = "paired_ehr_cxr"
+        config.image.init_from = (("cxr", "cxr"),)
+        config.image.optimizer.learning_rate = rate(config, 1e-4, 2.951e-5)
+        for name, fusion in (("separate", "joint"), ("early", "early"), ("joint", "joint")):
+            config[name] = config.fusion.copy_and_resolve_references()
+            config[name].model.fusion = fusion
+            config[name].init_from = None if name == "joint" else pretrained
+    config.fusion.init_from = pretrained
+    config.early.optimizer.learning_rate = rate(config, 3.833e-5, 9.515e-5)
+    config.joint.optimizer.learning_rate = rate(config, 5.652e-5, 4.032e-5)
+    config.stages = ("cxr", "ehr", "image", "fusion", "separate", "early", "joint")
+    config.replicas.seeds = (1, 2, 3)
+    config.comparisons = (
+        ("1. Both modalities, or one?", "fusion", "ehr"),
+        ("1. Both modalities, or one?", "fusion", "image"),
+        ("2. Separate encoders, or joint ones?", "separate", "joint"),
+        ("2. Separate encoders, or joint ones?", "early", "joint"),
+        ("3. A sequence, or one vector?", "fusion", "separate"),
+    )
+    if config.size == "demo":
+        config.data.demo.patients = 2500
+        for name, epochs in DEMO_EPOCHS.items():
+            config[name].train.epochs = epochs
+
+
 def rate(config: ConfigDict, phenotyping: float, mortality: float) -> float:
     """Return the paper's learning rate for the task; a small size keeps its own."""
     if config.size != "published":
         return config.fusion.optimizer.learning_rate
     return phenotyping if config.data.task == "phenotyping" else mortality
 
+
+DEMO_EPOCHS = {
+    "cxr": 6, "ehr": 8, "image": 5, "fusion": 5, "separate": 5, "early": 5, "joint": 8,
+}  # fmt: skip
+"""Of the word `hypotheses`: enough for each to stop improving."""
 
 SIZES = (smoke, demo, published)
 TASKS = (mortality, phenotyping)
@@ -281,6 +331,7 @@ RUNS = (
     late,
     ensemble,
     radiology,
+    hypotheses,
 )
 WORDS = {f.__name__: f for f in (*SIZES, *TASKS, *RUNS)}
 GROUPS = {"task": tuple(f.__name__ for f in TASKS), "run": tuple(f.__name__ for f in RUNS)}
@@ -303,7 +354,7 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
             "mimic_iv --raw=... --out=FOLDER` and give --config.data.dir=FOLDER"
         )
     if config.compat == "published":
-        set_unless_named(config, fields(("cxr", "ehr", "fusion")), named)
+        set_unless_named(config, fields(("cxr", "ehr", "fusion", *config.stages)), named)
     from_nothing = "cxr" in config.stages and not config.cxr.init_from
     if config.size == "published" and config.cxr.data.labels == "radiology" and from_nothing:
         backbone = config.cxr.model.backbone

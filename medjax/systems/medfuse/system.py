@@ -18,6 +18,7 @@ from medjax.systems.medfuse.checks import check_data, check_labels
 from medjax.systems.medfuse.data import NO_FILM, Data
 from medjax.systems.medfuse.data import open_data as open_sets
 from medjax.systems.medfuse.demo import prepare_demo
+from medjax.systems.medfuse.hypotheses import compare as compare
 from medjax.systems.medfuse.late_stage import late_stage
 from medjax.systems.medfuse.loss import EVALUATION as EVALUATION_MODES
 from medjax.systems.medfuse.loss import forward
