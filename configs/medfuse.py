@@ -11,6 +11,7 @@ from ml_collections import ConfigDict, config_dict
 from medjax.errors import UsageError
 from medjax.run.compat import set_unless_named
 from medjax.systems.medfuse.choices import CHOICES as CHOICES
+from medjax.systems.medfuse.parts import check_fusion, is_hourly, monitor
 from medjax.systems.medfuse.published import fields
 
 
@@ -28,7 +29,8 @@ def get_config() -> ConfigDict:
     config.data = ConfigDict()
     config.data.dir = config_dict.placeholder(str)  # prepared mimic_iv; none: the demo
     config.data.xray_dir = config_dict.placeholder(str)  # prepared films; none: no images
-    config.data.task = "in_hospital_mortality"  # or "phenotyping"
+    # Or "phenotyping", "decompensation", "length_of_stay", "multitask", "own" (--labels=CSV).
+    config.data.task = "in_hospital_mortality"
     # Series are padded to the first bucket that holds the batch's longest: few compilations.
     config.data.length_buckets = (48, 96, 192, 384, 768, 1536)  # hours
     config.data.image = ConfigDict()
@@ -43,6 +45,10 @@ def get_config() -> ConfigDict:
     config.data.val_unpaired_ratio = 0.0
     config.data.test_unpaired_ratio = 1.0
     config.data.demo = ConfigDict({"patients": 1200, "seed": 7})
+
+    # Weights of the losses of "multitask".
+    config.multitask = ConfigDict({"in_hospital_mortality": 1.0, "decompensation": 1.0})
+    config.multitask.update({"length_of_stay": 1.0, "phenotyping": 1.0})
 
     config.cxr = stage(fusion="uni_cxr", labels="radiology", pairs="radiology")
     config.cxr.optimizer.learning_rate = 1e-4
@@ -192,6 +198,21 @@ def phenotyping(config: ConfigDict) -> None:
     config.fusion.optimizer.learning_rate = rate(config, 7e-5, 7e-5)
 
 
+def decompensation(config: ConfigDict) -> None:
+    """Death within 24 hours, at every hour of the stay."""
+    config.data.task = "decompensation"
+
+
+def length_of_stay(config: ConfigDict) -> None:
+    """The remaining length of stay in ten bins, at every hour."""
+    config.data.task = "length_of_stay"
+
+
+def multitask(config: ConfigDict) -> None:
+    """Mortality, phenotypes, decompensation and length of stay by one network."""
+    config.data.task = "multitask"
+
+
 # Runs of the paper
 
 
@@ -319,7 +340,7 @@ DEMO_EPOCHS = {
 """Of the word `hypotheses`: enough for each to stop improving."""
 
 SIZES = (smoke, demo, published)
-TASKS = (mortality, phenotyping)
+TASKS = (mortality, phenotyping, decompensation, length_of_stay, multitask)
 RUNS = (
     medfuse,
     medfuse_random_init,
@@ -353,6 +374,12 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
             "the published recipe needs prepared data: make it with `python -m medjax.prepare "
             "mimic_iv --raw=... --out=FOLDER` and give --config.data.dir=FOLDER"
         )
+    for name in config.stages:
+        s = config[name]
+        if is_hourly(config.data.task, s.data.labels):
+            check_fusion(config.data.task, s.model.fusion)
+            fields_of = {f"{name}.train.{k}": v for k, v in monitor(config.data.task).items()}
+            set_unless_named(config, fields_of, named)
     if config.compat == "published":
         set_unless_named(config, fields(("cxr", "ehr", "fusion", *config.stages)), named)
     from_nothing = "cxr" in config.stages and not config.cxr.init_from

@@ -9,9 +9,9 @@ from medjax.data.image_transforms import Augmentation, eval_view, train_view
 from medjax.run.system import BatchPlan
 from medjax.systems.medfuse.data import NO_FILM, Data, normalise
 from medjax.systems.medfuse.pairing import pairing
+from medjax.systems.medfuse.parts import Part, fill, is_hourly, parts_of
 
 EVALUATION = -1
-FEATURES = 76
 
 
 def generator(seed: int, *words: int) -> np.random.Generator:
@@ -31,12 +31,22 @@ class Batches:
     """Plans and makes the batches of one stage; it holds the data and never changes."""
 
     def __init__(
-        self, config: ConfigDict, stage: ConfigDict, data: Data, normalizer: Mapping
+        self,
+        config: ConfigDict,
+        stage: ConfigDict,
+        data: Data,
+        normalizer: Mapping,
+        trained_labels: Sequence[str] = (),
     ) -> None:
         self._config, self._stage, self._data = config, stage, data
         self._normalizer = normalizer
         self._films_only = stage.data.pairs == "radiology"
         self.wants_images = stage.data.pairs not in ("partial_ehr", "paired_ehr")
+        self.parts: tuple[Part, ...] = ()
+        """Of a task with predictions at hours."""
+        if is_hourly(config.data.task, stage.data.labels):
+            names = data.stay_labels or trained_labels
+            self.parts = parts_of(config.data.task, names, config.multitask)
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -96,27 +106,37 @@ class Batches:
     def collate(self, split: str, epoch: int, plan: BatchPlan, rows: slice) -> dict:
         """Return these rows of a batch, zero where a row is padding or has no image.
 
-        series float32 [rows, time, 76] normalised, length int32 [rows], image uint8
+        series float32 [rows, time, columns] normalised, length int32 [rows], image uint8
         [rows, height, width], has_image bool [rows], mask bool [rows], and labels float32
-        [rows, labels] where they are known.
+        [rows, labels] where they are known. With predictions at hours instead of labels film_hour
+        float32 [rows] (infinite without a film), and what `parts.fill` gives.
         """
         count = rows.stop - rows.start
         indices = plan.indices[rows]
         crop = self._config.data.image.crop if self.wants_images else 1
         batch = {
-            "series": np.zeros((count, plan.bucket, FEATURES), np.float32),
+            "series": np.zeros((count, plan.bucket, self._data.columns), np.float32),
             "length": np.ones(count, np.int32),
             "image": np.zeros((count, crop, crop), np.uint8),
             "has_image": np.zeros(count, bool),
             "mask": np.arange(rows.start, rows.stop) < len(plan.indices),
         }
         labels = self.labels(split)
-        if labels is not None:
+        if self.parts:
+            self._add_hours(batch, plan.bucket)
+        elif labels is not None:
             batch["labels"] = np.zeros((count, labels.shape[1]), np.float32)
             batch["labels"][: len(indices)] = labels[indices]
         for row, position in enumerate(indices):
             self._fill(batch, row, split, epoch, int(position))
         return batch
+
+    def _add_hours(self, batch: dict, time: int) -> None:
+        count = len(batch["mask"])
+        batch["film_hour"] = np.full(count, np.inf, np.float32)
+        batch["wanted"] = np.zeros((count, time, len(self.parts)), bool)
+        if self._data.stay_labels:
+            batch["targets"] = np.zeros((count, time, self.parts[-1].targets.stop), np.float32)
 
     def labels(self, split: str) -> np.ndarray | None:
         """Return the target of every example of a split [examples, labels], None where unknown."""
@@ -136,13 +156,19 @@ class Batches:
         film = position
         if not self._films_only:
             stays = self._data.stays[split]
-            series = stays.records[position]["series"]
+            record = stays.records[position]
+            series = record["series"]
             batch["series"][row, : len(series)] = normalise(series, self._normalizer)
             batch["length"][row] = len(series)
             film = int(stays.film[position])
+            if self.parts:
+                targets = batch["targets"][row] if "targets" in batch else None
+                fill(record, self.parts, batch["wanted"][row], targets)
         if self.wants_images and film != NO_FILM:
             batch["image"][row] = self._image(split, epoch, film)
             batch["has_image"][row] = True
+            if self.parts:
+                batch["film_hour"][row] = self._data.stays[split].film_hour[position]
 
     def _image(self, split: str, epoch: int, film: int) -> np.ndarray:
         options = self._config.data.image

@@ -2,7 +2,10 @@
 
 CHOICES = {
     "compat": ("default", "published"),
-    "data.task": ("in_hospital_mortality", "phenotyping"),
+    "data.task": (
+        *("in_hospital_mortality", "phenotyping", "decompensation", "length_of_stay"),
+        *("multitask", "own"),
+    ),
     "fusion": ("lstm", "uni_ehr", "uni_cxr", "uni_ehr_lstm", "early", "joint", "late"),
     "labels": ("task", "radiology"),
     "pairs": ("paired_ehr_cxr", "paired_ehr", "partial_ehr", "partial_ehr_cxr", "radiology"),

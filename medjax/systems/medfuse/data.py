@@ -27,11 +27,25 @@ class Stays(NamedTuple):
     hours: np.ndarray
     """int64 [stays]: length of the series."""
     labels: np.ndarray | None
-    """uint8 [stays, labels]; None where the set has no labels."""
+    """float32 [stays, labels], NaN where not known; None without labels, or with labels at hours,
+    which the records hold."""
     film: np.ndarray
     """int64 [stays]: position of the stay's film in the same split of `Films`, or NO_FILM."""
     age: np.ndarray
     """float64 [stays]: years; NaN where not known."""
+    film_hour: np.ndarray
+    """float32 [stays]: when the film was taken, in hours since admission; infinite without."""
+
+
+class FilmLink(NamedTuple):
+    """The film of a stay."""
+
+    dicom_id: str
+    hour: float
+    """When it was taken, in hours since admission to the ICU."""
+
+
+NO_LINK = FilmLink("", np.inf)
 
 
 class Films(NamedTuple):
@@ -60,6 +74,11 @@ class Data(NamedTuple):
     normalizer: Mapping[str, Any]
     """{"name", "columns", "means", "stds"} of the prepared task, {} without stays."""
 
+    @property
+    def columns(self) -> int:
+        """How many columns the series have; 1 without stays."""
+        return max(len(self.normalizer.get("columns", ())), 1)
+
 
 def open_data(icu: Path | None, xray: Path | None, task: str) -> Data:
     """Open the prepared sets; one of the two folders may be missing.
@@ -81,8 +100,8 @@ def open_data(icu: Path | None, xray: Path | None, task: str) -> Data:
     return Data(stays, films, labels, film_labels, manifest["normalizer"].get(task, {}))
 
 
-def read_stays(records: Any, links: Mapping[int, str], films: Films | None) -> Stays:
-    """Read one pass over a split's records for everything but the series themselves."""
+def read_stays(records: Any, links: Mapping[int, FilmLink], films: Films | None) -> Stays:
+    """Read one pass over a split's records for everything but the series and labels at hours."""
     columns: dict[str, list] = {k: [] for k in ("stay_id", "subject_id", "episode", "hours", "age")}
     labels: list[np.ndarray] = []
     for i in range(len(records)):
@@ -92,19 +111,23 @@ def read_stays(records: Any, links: Mapping[int, str], films: Films | None) -> S
         columns["episode"].append(record["episode"])
         columns["hours"].append(len(record["series"]))
         columns["age"].append(record.get("age", np.nan))
-        if "labels" in record:
+        if "labels" in record and "hours" not in record:
             labels.append(record["labels"])
     position = {} if films is None else {dicom: i for i, dicom in enumerate(films.dicom_id)}
-    film = [position.get(links.get(int(stay), ""), NO_FILM) for stay in columns["stay_id"]]
+    linked = [links.get(int(stay), NO_LINK) for stay in columns["stay_id"]]
+    film = np.asarray([position.get(link.dicom_id, NO_FILM) for link in linked], np.int64)
+    hour = np.asarray([link.hour for link in linked], np.float32)
+    known = np.stack(labels).astype(np.float32) if labels else None
     return Stays(
         records=records,
         stay_id=np.asarray(columns["stay_id"], np.int64),
         subject_id=np.asarray(columns["subject_id"], np.int64),
         episode=np.asarray(columns["episode"], dtype=object),
         hours=np.asarray(columns["hours"], np.int64),
-        labels=np.stack(labels) if labels else None,
-        film=np.asarray(film, np.int64),
+        labels=None if known is None else np.where(known < 0, np.nan, known),
+        film=film,
         age=np.asarray(columns["age"], np.float64),
+        film_hour=np.where(film == NO_FILM, np.inf, hour),
     )
 
 
@@ -124,21 +147,21 @@ def open_films(xray: Path) -> tuple[dict[str, Films], tuple[str, ...]]:
     return films, names
 
 
-def film_of_stay(xray: Path, task: str) -> dict[int, str]:
-    """Return stay_id -> dicom_id, {} for films that were prepared without stays."""
+def film_of_stay(xray: Path, task: str) -> dict[int, FilmLink]:
+    """Return stay_id -> its film, {} for films that were prepared without stays."""
     name = f"icu_links_{task}"
     if name not in read_manifest(xray)["sets"]:
         return {}
     links = open_set(xray, name)
     return {
-        int(record["stay_id"]): record["dicom_id"]
+        int(record["stay_id"]): FilmLink(record["dicom_id"], float(record["hour"]))
         for records in links.splits.values()
         for record in (records[i] for i in range(len(records)))
     }
 
 
 def normalise(series: np.ndarray, normalizer: Mapping[str, Any]) -> np.ndarray:
-    """Return (series - mean) / std in the numeric columns of [hours, 76]; masks stay as they are.
+    """Return (series - mean) / std in the numeric columns of [hours, columns], not in masks.
 
     Numeric columns are those whose name has neither "->" (one-hot) nor "mask" before it.
     """

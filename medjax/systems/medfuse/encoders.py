@@ -56,6 +56,16 @@ class SeriesEncoder(nn.Module):
         """
         return self.after_first(self.first(series, length), length, train=train)
 
+    def states(self, series: jax.Array, length: jax.Array, *, train: bool) -> jax.Array:
+        """Return the last layer's states [batch, time, dim], with dropout in training.
+
+        A state is what `__call__` gives for the hours up to it.
+        """
+        states = self.first(series, length)
+        for lstm in self.lstms[1:]:
+            states, _ = lstm(states, length)
+        return self.drop(states, deterministic=not train)
+
     def first(self, series: jax.Array, length: jax.Array) -> jax.Array:
         """Return the first layer's states [batch, time, dim], zero from each row's end on."""
         return self.lstms[0](series, length)[0]

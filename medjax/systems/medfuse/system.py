@@ -18,12 +18,23 @@ from medjax.systems.medfuse.checks import check_data, check_labels
 from medjax.systems.medfuse.data import NO_FILM, Data
 from medjax.systems.medfuse.data import open_data as open_sets
 from medjax.systems.medfuse.demo import prepare_demo
+from medjax.systems.medfuse.hourly_system import build_hourly
 from medjax.systems.medfuse.hypotheses import compare as compare
 from medjax.systems.medfuse.late_stage import late_stage
 from medjax.systems.medfuse.loss import EVALUATION as EVALUATION_MODES
 from medjax.systems.medfuse.loss import forward
 from medjax.systems.medfuse.network import init_network, make_model
 from medjax.systems.medfuse.updates import make_updates
+
+TARGETS = {
+    "in_hospital_mortality": "in-hospital mortality",
+    "phenotyping": "phenotypes",
+    "decompensation": "death within 24 hours",
+    "length_of_stay": "remaining length of stay",
+    "multitask": "all tasks",
+    "own": "own outcomes",
+}
+"""What each task predicts, for the heads of plots."""
 
 
 def open_data(config: ConfigDict, workdir: Path) -> Data:
@@ -43,8 +54,13 @@ def build(
     if artefacts is None:
         check_labels(stage_name, stage, data)
     normalizer = artefacts["normalizer"] if artefacts else data.normalizer
-    batches = Batches(config, stage, data, normalizer)
+    batches = Batches(config, stage, data, normalizer, artefacts["labels"] if artefacts else ())
     names = tuple(artefacts["labels"]) if artefacts else batches.label_names()
+    stored = {"normalizer": normalizer, "labels": list(names)}
+    if batches.parts:
+        ids = partial(identify, stage, data)
+        system = build_hourly(config, stage, batches, ids, title(stage, config))
+        return system._replace(artefacts=stored)
     model = make_model(stage, len(names), config.precision)
     updates: tuple[Update, ...] = ()
     if "train" in batches.splits and stage.model.fusion != "late":
@@ -84,7 +100,7 @@ def build(
             names, metrics, f"{title(stage, config)}, {split} split"
         ),
         splits=batches.splits,
-        artefacts={"normalizer": normalizer, "labels": list(names)},
+        artefacts=stored,
     )
     if stage.model.fusion == "late":
         return late_stage(system, model, config.evaluation, names, artefacts)
@@ -93,8 +109,7 @@ def build(
 
 def title(stage: ConfigDict, config: ConfigDict) -> str:
     """Return what a stage predicts from what, for the heads of plots."""
-    targets = {"in_hospital_mortality": "in-hospital mortality", "phenotyping": "phenotypes"}
-    target = targets[config.data.task]
+    target = TARGETS[config.data.task]
     if stage.data.labels == "radiology":
         target = "radiology labels"
     sources = {"uni_ehr": "time series", "uni_ehr_lstm": "time series", "uni_cxr": "film"}

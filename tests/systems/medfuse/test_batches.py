@@ -28,8 +28,9 @@ def make_stays(count: int, films: int, seed: int = 0) -> Stays:
     film = np.where(np.arange(count) < films, np.arange(count), NO_FILM)
     labels = rng.integers(0, 2, (count, 3)).astype(np.uint8)
     names = np.asarray([f"{i}_episode1_timeseries.csv" for i in range(count)], dtype=object)
+    hour = np.where(film == NO_FILM, np.inf, rng.uniform(0, 40, count)).astype(np.float32)
     ids, age = np.arange(count), rng.uniform(18, 95, count)
-    return Stays(records, 100 + ids, ids, names, hours, labels, film, age)
+    return Stays(records, 100 + ids, ids, names, hours, labels, film, age, hour)
 
 
 def make_films(count: int) -> Films:

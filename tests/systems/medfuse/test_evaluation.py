@@ -19,7 +19,8 @@ COUNT = 400
 def stays(film: np.ndarray) -> Stays:
     """Stays of rising age, 20 to 100 years, with these films."""
     ids = np.arange(COUNT)
-    return Stays(None, ids, ids, ids, ids, None, film, np.linspace(20, 99.9, COUNT))
+    age, never = np.linspace(20, 99.9, COUNT), np.full(COUNT, np.inf)
+    return Stays(None, ids, ids, ids, ids, None, film, age, never)
 
 
 @pytest.fixture(scope="module")
