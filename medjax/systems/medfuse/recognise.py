@@ -7,7 +7,14 @@ from medjax.weights.converter import Model, Shapes
 from medjax.weights.image_networks import describe_network, make_network, network_shapes
 
 NETWORK = "cxr_model.vision_backbone."
-RECIPE = {"dim": 256, "layers": 2, "num_classes": 25, "vision_num_classes": 14, "channels": 76}
+RECIPE = {
+    "dim": 256,
+    "layers": 2,
+    "num_classes": 25,
+    "vision_num_classes": 14,
+    "channels": 76,
+    "mmtm_ratio": 4,
+}
 """Sizes where a partial file does not tell them."""
 KINDS = {"mmtm": ("mmtm", "joint_cls."), "daft": ("daft_layer_",)}
 TOKENS = ("missing_token", "sep_token", "cls_token")
@@ -38,13 +45,25 @@ def describe(shapes: Shapes) -> Model:
     towards_image = _size(shapes, 0, _linear("projection")) == make_network(model).features
     plain = model["kind"] in ("fusion", "tokens")
     radiology = plain and towards_image and make_network(model).features != model["dim"]
-    squeezed = _size(shapes, 0, _linear("mmtm0.fc_squeeze"))
     return {
         **model,
         **_known(_heads(shapes, radiology)),
         "labels": "radiology" if radiology else "task",
-        "mmtm_ratio": round(2 * (model["width"] + model["dim"]) / squeezed) if squeezed else 4,
+        "mmtm_ratio": _ratio(shapes, model),
     }
+
+
+def _ratio(shapes: Shapes, model: Model) -> int:
+    """Return MMTM's ratio, the smallest that gives the width of every block's squeeze."""
+    squeezed = {
+        2 * (channels + model["dim"]): width
+        for index, channels in enumerate(_maps(model))
+        if (width := _size(shapes, 0, _linear(f"mmtm{index}.fc_squeeze")))
+    }
+    for ratio in range(1, max(squeezed, default=0) + 1):
+        if all(int(joined / ratio) == width for joined, width in squeezed.items()):
+            return ratio
+    return RECIPE["mmtm_ratio"]
 
 
 def _heads(shapes: Shapes, radiology: bool) -> dict[str, int | None]:
