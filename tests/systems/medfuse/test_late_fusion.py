@@ -107,9 +107,18 @@ def test_the_stage_predicts_each_modality_as_alone():
     variables = jax.jit(stage.init)(jax.random.key(0), batch)
     assert set(variables["params"]) == {"ehr", "ehr_head", "cxr", "cxr_head"}
     assert stage.updates == () and stage.fit is not None
-    outputs = stage.predict(variables, batch, jax.random.key(1))
+    systems = {"late": stage}
     for fusion in ("uni_ehr", "uni_cxr"):
         with config.unlocked():
             config.fusion.model.fusion = fusion
-        alone = build(config, "fusion", data, None).predict(variables, batch, jax.random.key(1))
-        np.testing.assert_allclose(outputs[fusion], alone["probability"], rtol=1e-5)
+        systems[fusion] = build(config, "fusion", data, None)
+
+    @jax.jit
+    def predict(variables):
+        key = jax.random.key(1)
+        return {name: system.predict(variables, batch, key) for name, system in systems.items()}
+
+    outputs = predict(variables)
+    for fusion in ("uni_ehr", "uni_cxr"):
+        alone = outputs[fusion]["probability"]
+        np.testing.assert_allclose(outputs["late"][fusion], alone, rtol=1e-5)
