@@ -4,6 +4,7 @@ Pure functions from our cohort, diagnoses and series to the rows that the publis
 they show in tests that every stage agrees, and serve whoever needs the published files.
 """
 
+import contextlib
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -168,21 +169,35 @@ def listfile(
         rules: of which `stays_without_diagnoses` matters.
     """
     lines: list[tuple[str, ...]] = []
-    wanted = benchmark_task(task)._replace(diagnosed_only=task in (PHENOTYPING, MULTITASK))
     for row, charted in series:
-        stay = stays.iloc[row]
-        name = f"{stay.subject_id}_episode{stay.episode}_timeseries.csv"
-        try:
-            read = sample(wanted, charted, 24 * stay.los, stay.diagnosed, rules)
-        except Excluded:
-            continue
-        course = course_of(stay, read.series.hours[0])
-        if task == MULTITASK:
-            lines.append((name, *_multitask_fields(course, labels[row])))
-            continue
-        rows = _list_rows(task, course, read.period, labels[row])
-        lines += [(name, period, str(stay.stay_id), *values) for period, *values in rows]
+        with contextlib.suppress(Excluded):
+            lines += stay_lines(task, stays.iloc[row], charted, labels[row], rules)[1]
     return lines
+
+
+def series_name(stay: pd.Series) -> str:
+    """Return the name of a stay's series in the folder of a task."""
+    return f"{stay.subject_id}_episode{stay.episode}_timeseries.csv"
+
+
+def stay_lines(
+    task: str, stay: pd.Series, charted: TimeSeries, phenotypes: np.ndarray, rules: Rules
+) -> tuple[TimeSeries, list[tuple[str, ...]]]:
+    """Return what a task reads of a stay, and the stay's lines of its list, if any.
+
+    A stay shorter than the first hour of prediction is read, but has no line.
+
+    Raises:
+        Excluded: when the stay is not part of the task.
+    """
+    wanted = benchmark_task(task)._replace(diagnosed_only=task in (PHENOTYPING, MULTITASK))
+    read = sample(wanted, charted, 24 * stay.los, stay.diagnosed, rules)
+    course = course_of(stay, read.series.hours[0])
+    name = series_name(stay)
+    if task == MULTITASK:
+        return read.series, [(name, *_multitask_fields(course, phenotypes))]
+    rows = _list_rows(task, course, read.period, phenotypes)
+    return read.series, [(name, period, str(stay.stay_id), *values) for period, *values in rows]
 
 
 def _list_rows(

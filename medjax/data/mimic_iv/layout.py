@@ -23,12 +23,7 @@ from medjax.data.mimic_iv.channels import Channels, read_json
 from medjax.data.mimic_iv.diagnoses import Phenotypes
 from medjax.data.mimic_iv.episodes import TimeSeries
 from medjax.data.mimic_iv.rules import Rules
-from medjax.data.mimic_iv.tasks import (
-    BENCHMARK_TASKS,
-    MORTALITY,
-    MORTALITY_HOURS,
-    within_period,
-)
+from medjax.data.mimic_iv.tasks import BENCHMARK_TASKS, Excluded
 
 LIST_OF = {"train": "train", "validation": "val", "test": "test"}
 
@@ -88,11 +83,13 @@ def _write_files(
         _episode(stay, charted, bits[row], channels).to_csv(f"{stem}.csv", index=False)
         _write_series(Path(f"{stem}_timeseries.csv"), charted, channels)
         for task in BENCHMARK_TASKS:
-            lines = benchmark.listfile(task, tables.stays, [(row, charted)], tables.labels, rules)
-            if lines:
-                end = MORTALITY_HOURS if task == MORTALITY else 24 * stay.los
-                name = folder / _folder_of(task) / part / lines[0][0]
-                _write_series(name, within_period(charted, end), channels)
+            phenotypes = tables.labels[row]
+            try:
+                read, lines = benchmark.stay_lines(task, stay, charted, phenotypes, rules)
+            except Excluded:
+                continue
+            name = folder / _folder_of(task) / part / benchmark.series_name(stay)
+            _write_series(name, read, channels)
             lists[task] += lines
     for task, lines in lists.items():
         _write_lists(folder / _folder_of(task), task, lines, tables)

@@ -11,11 +11,16 @@ from medjax.data.prepared import open_set
 from tests.data.mimic_iv import raw as hand
 from tests.data.mimic_iv.test_prepare import run
 
+SHORT = 4
+"""Row of a stay that ends before its first prediction."""
+
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("layout")
-    raw = hand.write(folder / "raw", hand.tables(12))
+    made = hand.tables(12)
+    made["icustays"][SHORT]["los"] = 3.5 / 24
+    raw = hand.write(folder / "raw", made)
     run(raw, folder / "out", "--workers=1", f"--write_benchmark={folder / 'out/benchmark'}")
     return folder / "out"
 
@@ -45,6 +50,16 @@ def test_hourly_tasks_have_lists(out: Path) -> None:
         lines = pd.concat(lists)
         assert len(lines) > 12 * 20
         assert (lines.period_length > 4).all()
+
+
+def test_a_short_stay_has_a_series_but_no_line(out: Path) -> None:
+    stay = pd.read_csv(out / "benchmark/root/all_stays.csv").set_index("los").loc[3.5 / 24]
+    for task in ("decompensation", "length-of-stay"):
+        folder = out / "benchmark" / task
+        (series,) = folder.glob(f"t*/{stay.subject_id}_episode1_timeseries.csv")
+        assert (pd.read_csv(series).Hours < 3.6).all()
+        lists = [pd.read_csv(path) for path in sorted(folder.glob("*.csv"))]
+        assert stay.stay_id not in set(pd.concat(lists).stay_id)
 
 
 def test_every_subject_has_a_folder(out: Path) -> None:
