@@ -11,6 +11,7 @@ converts chunks of a million rows. Prints rows per CPU second as a table, then o
 import argparse
 import gzip
 import json
+import shutil
 import statistics
 import tempfile
 import time
@@ -26,7 +27,7 @@ from pyarrow import csv
 from medjax.data.mimic_iv.channels import load_channels
 from medjax.data.mimic_iv.cohort import read_admissions, select_cohort
 from medjax.data.mimic_iv.rules import Rules
-from medjax.data.mimic_iv.spill import Encoder, spill_events, spill_path
+from medjax.data.mimic_iv.spill import Encoder, spill_events
 
 CHANNELS, RULES = load_channels(), Rules()
 ROWS_A_STAY = 4000
@@ -95,8 +96,9 @@ def _write(path: Path, columns: dict) -> None:
 
 def ours(raw: Path, stays: pd.DataFrame, work: Path) -> int:
     """Our event pass with one worker; returns the number of records."""
+    shutil.rmtree(work)
     spill_events(raw, stays, CHANNELS, RULES, work, 8, 1)
-    size = sum(spill_path(work, b).stat().st_size for b in range(8))
+    size = sum(path.stat().st_size for path in work.glob("*.records"))
     return size // Encoder(CHANNELS, RULES).dtype().itemsize
 
 

@@ -1,5 +1,7 @@
 """From spilled records to the discretised samples of every task, by ranges of patients."""
 
+import contextlib
+import json
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -11,14 +13,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from medjax import files
 from medjax.data.mimic_iv.channels import Channels
 from medjax.data.mimic_iv.discretize import discretize
 from medjax.data.mimic_iv.episodes import TimeSeries, series_of_stays, series_points
 from medjax.data.mimic_iv.events import CohortIndex
 from medjax.data.mimic_iv.hourly import Course, check_predicted
 from medjax.data.mimic_iv.normalizer import RunningMoments
+from medjax.data.mimic_iv.record_files import checksum_of, noted_checksums, read_records
 from medjax.data.mimic_iv.rules import Rules
-from medjax.data.mimic_iv.spill import Encoder, spill_path
+from medjax.data.mimic_iv.spill import TABLES, Encoder
 from medjax.data.mimic_iv.tasks import Excluded, Sample, Task, sample
 
 
@@ -66,8 +70,8 @@ def sample_path(folder: Path, task: str, number: int) -> Path:
 
 def bucket_series(bucket: Bucket) -> Iterator[tuple[int, TimeSeries]]:
     """Yield (row of the stay in the whole cohort, series) of the stays that have any value."""
-    spilled = spill_path(bucket.folder, bucket.number)
-    records = np.fromfile(spilled, Encoder(bucket.channels, bucket.rules).dtype())
+    dtype = Encoder(bucket.channels, bucket.rules).dtype()
+    records = read_records(bucket.folder, bucket.number, dtype)
     records["stay"] -= bucket.first
     points = series_points(records, CohortIndex.of(bucket.stays))
     for row, series in series_of_stays(points, len(bucket.channels.names)):
@@ -75,6 +79,36 @@ def bucket_series(bucket: Bucket) -> Iterator[tuple[int, TimeSeries]]:
 
 
 def build_bucket(bucket: Bucket) -> Built:
+    """Write the samples of one bucket; take them from a killed run that had the same records."""
+    path = bucket.folder / f"built-{bucket.number:04d}.json"
+    records = noted_checksums(bucket.folder, TABLES, bucket.number)
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        note = json.loads(path.read_text())
+        if (note["records"], note["samples"]) == (records, _samples_on_disk(bucket)):
+            excluded = {task: Counter(counts) for task, counts in note["excluded"].items()}
+            moments = {task: RunningMoments.of(sums) for task, sums in note["moments"].items()}
+            return Built(excluded, moments)
+    built = _build(bucket)
+    note = {
+        "records": records,
+        "samples": _samples_on_disk(bucket),
+        "excluded": built.excluded,
+        "moments": {task: moments.to_dict() for task, moments in built.moments.items()},
+    }
+    files.write_json(path, note)
+    return built
+
+
+def _samples_on_disk(bucket: Bucket) -> dict[str, list[int]]:
+    """Return size and checksum of the bucket's file of each task."""
+    paths = {
+        task.name: sample_path(bucket.folder, task.name, bucket.number) for task in bucket.tasks
+    }
+    sizes = {name: path.stat().st_size for name, path in paths.items()}
+    return {name: [sizes[name], checksum_of(path, sizes[name])] for name, path in paths.items()}
+
+
+def _build(bucket: Bucket) -> Built:
     """Write the samples of one bucket, for each task a file.
 
     The file holds `row` int64 [samples] (row of the stay in the cohort), `period` and `first`

@@ -1,6 +1,6 @@
 """Mean and standard deviation of the discretised columns: fitted, published, applied."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,6 +55,19 @@ class RunningMoments:
         self.count += other.count
         self._sum += other._sum
         self._squares += other._squares
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the sums as plain numbers."""
+        sums, squares = self._sum.tolist(), self._squares.tolist()
+        return {"count": self.count, "sum": sums, "squares": squares}
+
+    @classmethod
+    def of(cls, sums: Mapping[str, Any]) -> "RunningMoments":
+        """Return the sums that `to_dict` gave."""
+        moments = cls(len(sums["sum"]))
+        moments.count = sums["count"]
+        moments._sum, moments._squares = np.array(sums["sum"]), np.array(sums["squares"])
+        return moments
 
     def fitted(self) -> Normalizer:
         """Return mean and sample standard deviation (divisor n - 1), never below 1e-7."""

@@ -3,23 +3,27 @@
 import argparse
 import shutil
 from collections import Counter
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+import medjax
 from medjax.data.arguments import positive_number
-from medjax.data.manifest import MANIFEST, print_manifest, write_manifest
+from medjax.data.manifest import MANIFEST, describe_options, print_manifest, write_manifest
 from medjax.data.mimic_iv import report
 from medjax.data.mimic_iv.build import Bucket, Built, bucket_series, build_all
 from medjax.data.mimic_iv.channels import Channels, load_channels
 from medjax.data.mimic_iv.events import CohortIndex, open_event_table
 from medjax.data.mimic_iv.layout import StayTables, write_layout
 from medjax.data.mimic_iv.normalizer import Normalizer, RunningMoments, published_normalizer
+from medjax.data.mimic_iv.record_files import open_work
 from medjax.data.mimic_iv.rules import CHOICES, Rules
 from medjax.data.mimic_iv.sets import write_stays, write_task
-from medjax.data.mimic_iv.spill import TABLES, bucket_of_stays, spill_events
+from medjax.data.mimic_iv.spill import BLOCKS_AT_ONCE, TABLES, bucket_of_stays, spill_events
+from medjax.data.mimic_iv.stream import BLOCK_BYTES
 from medjax.data.mimic_iv.study import Cohort, load_cohort
 from medjax.data.mimic_iv.tasks import (
     BENCHMARK_TASKS,
@@ -71,8 +75,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def prepare(args: argparse.Namespace) -> None:
     """Read `args.raw` and write the sets, stays.parquet and, last, the manifest to `args.out`.
 
-    Work files lie in a folder of `args.out` that is made afresh by each run and removed at the
-    end, so a preparation that was killed leaves nothing that another could mix in.
+    Work files lie in a hidden folder of `args.out`, which is removed at the end. The same command
+    after a kill goes on from them; other options or raw tables start afresh (`record_files`).
 
     Raises:
         UserError: a table or column is missing, or a file is damaged or full of errors.
@@ -88,16 +92,29 @@ def prepare(args: argparse.Namespace) -> None:
     lists = args.split == "published"
     names = tuple(task.name for task in tasks)
     cohort = load_cohort(args.raw, rules, names, not args.unlabelled, lists, args.limit)
-    work = args.out / ".mimic_iv.partial"
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
+    work = open_work(args.out, state_of(args, rules, cohort))
     try:
         (args.out / MANIFEST).unlink(missing_ok=True)
         manifest = _prepare(args, rules, tasks, cohort, work)
-    finally:
+        write_manifest(args.out, manifest)
+    except Exception:
         shutil.rmtree(work, ignore_errors=True)
-    write_manifest(args.out, manifest)
+        raise
+    shutil.rmtree(work)
     print_manifest(manifest)
+
+
+def state_of(args: argparse.Namespace, rules: Rules, cohort: Cohort) -> dict[str, Any]:
+    """Return what the work files follow from, beside the event tables."""
+    versions = {name: version(name) for name in ("numpy", "pandas", "pyarrow")}
+    return {
+        "versions": {"medjax": medjax.__version__, **versions},
+        **describe_options(args),
+        "fields": rules.to_dict(),
+        "inputs": cohort.inputs,
+        "subjects_a_bucket": SUBJECTS_A_BUCKET,
+        "block_bytes": [BLOCK_BYTES, BLOCKS_AT_ONCE],
+    }
 
 
 def rules_of(args: argparse.Namespace) -> Rules:

@@ -1,17 +1,18 @@
 """The event pass: stream the event tables and spill what the cohort needs, by patient.
 
-Each block of rows is parsed, filtered by item and subject, checked against the stays and turned
-into fixed-width records, independently of all other blocks; records go to one spill file for each
-range of patients. So neither the order of rows nor the number of workers changes any result.
+Each group of blocks is filtered by item and subject, parsed, checked against the stays and turned
+into fixed-width records, independently of all other groups; records go to one file for each table
+and range of patients. So neither the order of rows nor the number of workers changes any result.
 """
 
+import functools
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -30,9 +31,10 @@ from medjax.data.mimic_iv.events import (
     validate_events,
 )
 from medjax.data.mimic_iv.prefilter import wanted_rows
+from medjax.data.mimic_iv.record_files import RecordFiles
 from medjax.data.mimic_iv.rules import Rules
 from medjax.data.mimic_iv.stream import BLOCK_BYTES, Source
-from medjax.data.mimic_iv.tables import TEXT
+from medjax.data.mimic_iv.tables import TEXT, find_table
 
 TABLES = ("outputevents", "chartevents", "labevents")
 
@@ -53,6 +55,7 @@ class Encoder:
 
     def __init__(self, channels: Channels, rules: Rules):
         self.channels, self.rules = channels, rules
+        self.items = np.array(sorted(channels.items))
         self.by_text = rules.same_time_tie == "text_order"
         self._known: dict[tuple[int, str, str], tuple[float, bytes, str]] = {}
 
@@ -159,51 +162,81 @@ def spill_events(
     workers: int,
     block_bytes: int = BLOCK_BYTES,
 ) -> Tally:
-    """Write the records of all events of the cohort into `folder`, one file for each bucket.
+    """Write the records of all events of the cohort into `folder`, by table and bucket.
+
+    What a killed run has left there is used, as far as it was noted (`record_files`).
 
     Raises:
         UserError: when a table or column is absent, or a file is damaged.
     """
     index, encoder, tally = CohortIndex.of(stays), Encoder(channels, rules), Tally()
-    items = np.array(sorted(channels.items))
     bucket_of = bucket_of_stays(index, buckets)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [spill_path(folder, bucket) for bucket in range(buckets)]
-    for path in paths:
-        path.write_bytes(b"")
     for name in TABLES:
-        source = open_event_table(raw, name, block_bytes)
-        unit = published.UNIT_COLUMN[name] if rules.event_unit == "as_valuenum" else "valueuom"
-
-        def process(
-            blocks: tuple[bytes, ...], source: Source = source, unit: str = unit
-        ) -> tuple[np.ndarray, Counter[str]]:
-            counts: Counter[str] = Counter()
-            place, fields = source.columns.index("itemid"), len(source.columns)
-            found = [wanted_rows(block, fields, place, items) for block in blocks]
-            counts["rows"] += sum(part.left_out for part in found)
-            rows = b"".join(part.rows for part in found)
-            events = select_events(rows, source, unit, items, index, counts)
-            events, row = validate_events(events, index, counts)
-            records = encoder.records(events, row, counts)
-            at, stay = records["time"], records["stay"]
-            outside = (at < index.start[stay]) | (at > index.end[stay])
-            counts["outside the stay"] += int(outside.sum())
-            return records, counts
-
-        total: Counter[str] = Counter()
-        blocks = batched(with_progress(source), BLOCKS_AT_ONCE)
-        for records, counts in ordered_map(process, blocks, min(workers, THREADS)):
-            total.update(counts)
-            _append(paths, records, bucket_of)
-        tally.counts[name] = total
-        tally.inputs[str(source.path.relative_to(raw))] = source.position.digest()
+        path = find_table(raw, name)
+        target = RecordFiles(folder, name, buckets, path)
+        if not target.note.done:
+            source, groups = _groups_left(raw, name, target, block_bytes)
+            unit = published.UNIT_COLUMN[name] if rules.event_unit == "as_valuenum" else "valueuom"
+            process = functools.partial(_process, source, unit, index, encoder)
+            for records, counts, read in ordered_map(process, groups, min(workers, THREADS)):
+                target.append(_by_bucket(records, bucket_of), counts, read)
+            target.finish(source.position.digest())
+        tally.counts[name] = Counter(target.note.counts)
+        tally.inputs[str(path.relative_to(raw))] = target.note.read
     return tally
 
 
-def spill_path(folder: Path, bucket: int) -> Path:
-    """Return the path of a bucket's records."""
-    return folder / f"events-{bucket:04d}.records"
+class Group(NamedTuple):
+    """Successive blocks of a table."""
+
+    blocks: tuple[bytes, ...]
+    read: dict[str, Any]
+    """Digest of the packed bytes read so far."""
+
+
+def _groups_left(
+    raw: Path, name: str, target: RecordFiles, block_bytes: int
+) -> tuple[Source, Iterator[Group]]:
+    """Open a table and go to the first group that is not noted; to the start if its bytes differ.
+
+    Blocks that were read before are unpacked again, but not parsed.
+    """
+    source = open_event_table(raw, name, block_bytes)
+    groups, last = _groups(source), target.note.read
+    for group in islice(groups, target.note.groups):
+        last = group.read
+    if last == target.note.read:
+        return source, groups
+    source.position.close()
+    target.restart()
+    source = open_event_table(raw, name, block_bytes)
+    return source, _groups(source)
+
+
+def _groups(source: Source) -> Iterator[Group]:
+    """Yield the blocks of a table in groups."""
+    blocks = with_progress(source)
+    while group := tuple(islice(blocks, BLOCKS_AT_ONCE)):
+        yield Group(group, source.position.digest())
+
+
+def _process(
+    source: Source, unit: str, index: CohortIndex, encoder: Encoder, group: Group
+) -> tuple[np.ndarray, Counter[str], dict[str, Any]]:
+    """Return the records of a group of blocks, what was counted, and the group's digest."""
+    counts: Counter[str] = Counter()
+    place, fields, items = source.columns.index("itemid"), len(source.columns), encoder.items
+    found = [wanted_rows(block, fields, place, items) for block in group.blocks]
+    counts["rows"] += sum(part.left_out for part in found)
+    rows = b"".join(part.rows for part in found)
+    events = select_events(rows, source, unit, items, index, counts)
+    events, row = validate_events(events, index, counts)
+    records = encoder.records(events, row, counts)
+    at, stay = records["time"], records["stay"]
+    outside = (at < index.start[stay]) | (at > index.end[stay])
+    counts["outside the stay"] += int(outside.sum())
+    return records, counts, group.read
 
 
 def bucket_of_stays(index: CohortIndex, buckets: int) -> np.ndarray:
@@ -212,15 +245,13 @@ def bucket_of_stays(index: CohortIndex, buckets: int) -> np.ndarray:
     return rank * buckets // max(len(index.subjects), 1)
 
 
-def _append(paths: list[Path], records: np.ndarray, bucket_of: np.ndarray) -> None:
-    """Append each record to the file of its bucket."""
-    bucket = bucket_of[records["stay"]]
+def _by_bucket(records: np.ndarray, bucket_of: np.ndarray) -> dict[int, bytes]:
+    """Return the records of each bucket that has any."""
+    bucket = bucket_of[records["stay"]].astype(np.int16)
     order = np.argsort(bucket, kind="stable")
-    ends = np.cumsum(np.bincount(bucket, minlength=len(paths)))
-    for path, part in zip(paths, np.split(records[order], ends[:-1])):
-        if len(part):
-            with open(path, "ab") as f:
-                f.write(part.tobytes())
+    present, starts = np.unique(bucket[order], return_index=True)
+    parts = np.split(records[order], starts[1:])
+    return {int(b): part.tobytes() for b, part in zip(present, parts)}
 
 
 def ordered_map(function: Callable[[A], B], items: Iterable[A], workers: int) -> Iterator[B]:
@@ -236,13 +267,6 @@ def ordered_map(function: Callable[[A], B], items: Iterable[A], workers: int) ->
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-def batched(items: Iterable[A], size: int) -> Iterator[tuple[A, ...]]:
-    """Yield tuples of up to `size` successive items."""
-    rest = iter(items)
-    while batch := tuple(islice(rest, size)):
-        yield batch
 
 
 def with_progress(source: Source) -> Iterator[bytes]:

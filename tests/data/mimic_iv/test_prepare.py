@@ -90,7 +90,7 @@ def test_no_patient_is_in_two_splits(prepared: Path) -> None:
     ("options", "form"),
     [
         (("--workers=1",), {"packed": False}),
-        (("--workers=3",), {}),
+        (("--workers=4",), {}),
         (("--workers=2",), {"core": True}),
     ],
 )

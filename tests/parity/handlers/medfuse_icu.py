@@ -27,8 +27,9 @@ from medjax.data.mimic_iv.events import (
     validate_events,
 )
 from medjax.data.mimic_iv.normalizer import RunningMoments, normalize, published_normalizer
+from medjax.data.mimic_iv.record_files import read_records
 from medjax.data.mimic_iv.rules import Rules
-from medjax.data.mimic_iv.spill import TABLES, Encoder, spill_events, spill_path
+from medjax.data.mimic_iv.spill import TABLES, Encoder, spill_events
 from medjax.data.mimic_iv.split import split_subjects
 from medjax.data.mimic_iv.tasks import DEFAULT_TASKS, Excluded, benchmark_task, sample
 from tests.parity.harness import Case, ParityError, handles
@@ -250,7 +251,7 @@ def read_series(tables: Tables, rules: Rules) -> dict[int, TimeSeries]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         spill_events(tables.raw, tables.stays, CHANNELS, rules, folder, 1, 1)
-        records = np.fromfile(spill_path(folder, 0), Encoder(CHANNELS, rules).dtype())
+        records = read_records(folder, 0, Encoder(CHANNELS, rules).dtype())
     points = series_points(records, CohortIndex.of(tables.stays))
     return dict(series_of_stays(points, len(CHANNELS.names)))
 
