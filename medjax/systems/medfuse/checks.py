@@ -1,6 +1,6 @@
 """Whether a stage's data are at hand: one sentence where they are not."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -49,3 +49,18 @@ def check_labels(name: str, stage: ConfigDict, data: Data) -> None:
             f"stage {name} cannot train on data that were prepared with --unlabelled: prepare them "
             f"with labels, or predict with --mode=predict --config.{name}.init_from=RUN_FOLDER"
         )
+
+
+def check_targets(name: str, stage: ConfigDict, data: Data, targets: Sequence[str]) -> None:
+    """Raise UserError where weights predict another number of labels than the data have."""
+    known = data.film_labels if stage.data.labels == "radiology" else data.stay_labels
+    if known and len(known) != len(targets):
+        raise UserError(
+            f"stage {name}: the weights predict {_named(targets)} and the data have "
+            f"{_named(known)}: give the --config.data.task that the weights were trained for"
+        )
+
+
+def _named(labels: Sequence[str]) -> str:
+    more = ", ..." if len(labels) > 1 else ""
+    return f"{len(labels)} label{'s' if more else ''} ({labels[0]}{more})"

@@ -14,7 +14,7 @@ from medjax.metrics.metric import Metric
 from medjax.run.system import Batch, Outputs, System, Update, Variables
 from medjax.systems.medfuse import evaluation
 from medjax.systems.medfuse.batches import Batches
-from medjax.systems.medfuse.checks import check_data, check_labels
+from medjax.systems.medfuse.checks import check_data, check_labels, check_targets
 from medjax.systems.medfuse.data import NO_FILM, Data
 from medjax.systems.medfuse.data import open_data as open_sets
 from medjax.systems.medfuse.demo import prepare_demo
@@ -61,6 +61,7 @@ def build(
         ids = partial(identify, stage, data)
         system = build_hourly(config, stage, batches, ids, title(stage, config))
         return system._replace(artefacts=stored)
+    check_targets(stage_name, stage, data, names)
     model = make_model(stage, len(names), config.precision)
     updates: tuple[Update, ...] = ()
     if "train" in batches.splits and stage.model.fusion != "late":

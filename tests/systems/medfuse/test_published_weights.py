@@ -3,12 +3,16 @@
 from pathlib import Path
 
 import pytest
+from ml_collections import ConfigDict
 
 from medjax.convert import main as convert
+from medjax.errors import UserError
 from medjax.main import main
 from medjax.run.init_from import Source, read_variables
 from medjax.run.overrides import Override
 from medjax.run.words import load, open_recipe
+from medjax.systems.medfuse.checks import check_targets
+from medjax.systems.medfuse.data import Data
 from medjax.weights.files import write_weights
 from tests.parity.handlers import medfuse_models
 from tests.parity.harness import Case, check, find_cases
@@ -64,3 +68,11 @@ def test_the_papers_film_stage_says_when_it_starts_from_nothing(tmp_path):
     start = Override("cxr.init_from", f"cxr:{tmp_path}")
     loaded = load(recipe, ("published", "radiology"), [start])
     assert loaded.config.cxr.init_from == (("cxr", str(tmp_path)),) and not loaded.warnings
+
+
+def test_weights_of_another_task_are_refused():
+    data = Data({}, {}, ("In-hospital mortality",), (), {})
+    stage = ConfigDict({"data": {"labels": "task"}})
+    check_targets("fusion", stage, data, ("Death",))
+    with pytest.raises(UserError, match=r"predict 2 labels \(Shock, \.\.\.\) and the data have 1"):
+        check_targets("fusion", stage, data, ("Shock", "Sepsis"))
