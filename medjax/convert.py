@@ -131,11 +131,12 @@ def convert(args: argparse.Namespace) -> None:
     """Turn a file into a folder that `init_from` takes."""
     from medjax.data.manifest import file_digest
     from medjax.weights import converter as conversions
+    from medjax.weights import own_files
     from medjax.weights.files import read_weights
 
     converter = load_converter(args.system)
     weights = read_weights(args.source)
-    ours = conversions.own_record(weights, args.system)
+    ours = own_files.own_record(weights, args.system)
     parts = ours["parts"] if ours else None
     found = conversions.convert(
         weights, converter, str(args.source), parts=parts, partial=args.partial
@@ -152,7 +153,7 @@ def convert(args: argparse.Namespace) -> None:
         "settings": dict(converter.settings(found.model)),
         "fields": ours["fields"] if ours else {"model": fields.model, "data": fields.data},
         "container": weights.container,
-        "extra": {k: v for k, v in weights.extra.items() if k != conversions.OURS},
+        "extra": {k: v for k, v in weights.extra.items() if k != own_files.KEY},
         "names": found.names,
         "left_out": found.left_out,
         "missing": found.missing,
@@ -209,6 +210,7 @@ def convert_back(args: argparse.Namespace) -> None:
     from medjax.run.converted import read_record
     from medjax.run.init_from import Place, find_source
     from medjax.weights import converter as conversions
+    from medjax.weights import own_files
     from medjax.weights.files import check_writable, write_weights
 
     check_writable(args.target)
@@ -234,8 +236,8 @@ def convert_back(args: argparse.Namespace) -> None:
         tensors = conversions.convert_back(state["variables"], converter, model)
         artefacts = json.loads((source.folder / "artefacts.json").read_text(encoding="utf-8"))
         parts = state["variables"]["params"]
-        own = conversions.describe_run(converter, config, stage, artefacts, parts)
-        extra, container = {"step": restored[0], conversions.OURS: own}, "state_dict"
+        own = own_files.describe_run(converter, config, stage, artefacts, parts)
+        extra, container = {"step": restored[0], own_files.KEY: own}, "state_dict"
     write_weights(args.target, tensors, extra, container)
     print(f"{args.system}: {len(tensors)} tensors written to {args.target}")
 

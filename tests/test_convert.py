@@ -196,3 +196,21 @@ def test_a_payload_in_a_checkpoint_never_runs(tmp_path, capsys):
     argv = ("medfuse", f"--from={tmp_path / 'w.pth'}", f"--to={tmp_path / 'ours'}")
     assert "asks to call 'os.system'" in refused(capsys, *argv)
     assert [path.name for path in Path(tmp_path).iterdir()] == ["w.pth"]
+
+
+@pytest.mark.parametrize(
+    "own, sentence",
+    [
+        ("{", "is broken"),
+        ('{"system": "medfuse"}', "is broken"),
+        (
+            '{"system": "medst", "compat": "", "parts": [], "artefacts": {}, '
+            '"fields": {"model": {}, "data": {}}}',
+            "of medst, not of medfuse",
+        ),
+    ],
+)
+def test_what_a_file_says_of_its_run_is_checked(tmp_path, published, capsys, own, sentence):
+    write_weights(tmp_path / "w.pth", published, {"medjax": own})
+    argv = ("medfuse", f"--from={tmp_path / 'w.pth'}", f"--to={tmp_path / 'ours'}")
+    assert sentence in refused(capsys, *argv)

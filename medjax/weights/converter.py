@@ -4,7 +4,6 @@ A system that has published weights defines `CONVERTER` in `medjax/systems/<name
 command `python -m medjax.convert <name>` finds it there.
 """
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from medjax.errors import UserError
 from medjax.nn.torch_names import Layer, StateDict, from_torch, to_torch
-from medjax.weights.files import OURS, Weights
+from medjax.weights.files import Weights
 from medjax.weights.state_dict import common_prefix
 
 Model = Mapping[str, Any]
@@ -232,59 +231,3 @@ def shapes_of(layers: Sequence[Layer], variables: Mapping[str, Any]) -> dict[str
     """Return the published names and shapes of our variables (a tree of anything with a shape)."""
     zeros = jax.tree.map(lambda leaf: np.broadcast_to(np.float32(0), leaf.shape), dict(variables))
     return {name: array.shape for name, array in to_torch(layers, zeros).items()}
-
-
-def describe_run(
-    converter: Converter,
-    config: Mapping[str, Any],
-    stage: str,
-    artefacts: Mapping[str, Any],
-    parts: Iterable[str],
-) -> str:
-    """Return, as JSON, what a file of a trained stage says of itself beside its weights.
-
-    Read back it gives the same predictions as the run: its own normaliser and labels, its own
-    fields in place of the published column.
-    """
-    options = _flat(config[stage])
-    model = converter.of_stage(config[stage])
-    column = converter.fields(model).model
-    own = {
-        "system": config["system"],
-        "compat": config.get("compat", ""),
-        "parts": sorted(parts),
-        "fields": {"model": {n: options[n] for n in column if n in options}, "data": {}},
-        "artefacts": artefacts,
-    }
-    return json.dumps(own, sort_keys=True)
-
-
-def own_record(weights: Weights, system: str) -> dict[str, Any] | None:
-    """Return what a file written by medjax says of itself, None where another program wrote it.
-
-    Raises:
-        UserError: it is of another system, or broken.
-    """
-    text = weights.extra.get(OURS)
-    if text is None:
-        return None
-    try:
-        own = json.loads(str(text))
-        whole = isinstance(own["artefacts"], dict) and isinstance(own["compat"], str)
-        whole &= all(isinstance(own["fields"][kind], dict) for kind in ("model", "data"))
-        whole &= all(isinstance(part, str) for part in own["parts"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        whole = False
-    if not whole:
-        raise UserError(f"what the file says of itself under {OURS!r} is broken: write it again")
-    if own["system"] != system:
-        raise UserError(f"the weights are of {own['system']}, not of {system}: name that system")
-    return own
-
-
-def _flat(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in options.items():
-        inner = isinstance(value, Mapping)
-        flat |= _flat(value, f"{prefix}{name}.") if inner else {f"{prefix}{name}": value}
-    return flat

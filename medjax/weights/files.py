@@ -25,9 +25,6 @@ TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".tar", ".th", ".pkl")
 SAFETENSORS_SUFFIX = ".safetensors"
 LARGEST_GROWTH = 8
 """Of the tensors' bytes over the file's: views may share numbers, but not without end."""
-OURS = "medjax"
-"""The key under which a file says what made it, where medjax did."""
-
 Scalar = str | int | float | bool | None
 
 
