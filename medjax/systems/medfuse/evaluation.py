@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
+from medjax.data.mimic_iv.diagnoses import load_phenotypes
 from medjax.metrics.classification import classification_metrics
 from medjax.metrics.figures import Predictions, classification_figures
 from medjax.metrics.metric import Metric
@@ -20,14 +21,13 @@ PHENOTYPE_TYPES = "AAAMCCAMMCMCCCAACMAAAAAAA"
 
 
 def label_groups(names: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """Return the phenotypes of each type, {} for other tasks."""
-    if len(names) != 25:
-        return {}
-    types = {"acute": "A", "mixed": "M", "chronic": "C"}
-    return {
-        f"type={word}": tuple(i for i, letter in enumerate(PHENOTYPE_TYPES) if letter == initial)
-        for word, initial in types.items()
+    """Return the places of the phenotypes of each type, {} where no label is a phenotype."""
+    type_of = dict(zip(load_phenotypes().names, PHENOTYPE_TYPES, strict=True))
+    groups = {
+        f"type={word}": tuple(i for i, name in enumerate(names) if type_of.get(name) == initial)
+        for word, initial in (("acute", "A"), ("mixed", "M"), ("chronic", "C"))
     }
+    return {group: members for group, members in groups.items() if members}
 
 
 def subsets(

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from medjax.data.mimic_iv.diagnoses import load_phenotypes
 from medjax.metrics.bootstrap import bootstrap_of_draws, percentile_interval
 from medjax.metrics.classification import average, classification_metrics
 from medjax.metrics.metric import Metric
@@ -18,7 +19,8 @@ def metrics(case: Case) -> dict[str, np.ndarray]:
         raise ParityError(f"draws {draws.shape} are not [labels, iterations, samples]")
     truth = case.inputs["y_true"].reshape(samples, labels)
     risk = case.inputs["pred"].reshape(samples, labels)
-    names = [str(i) for i in range(labels)]
+    phenotypes = load_phenotypes().names
+    names = phenotypes if labels == len(phenotypes) else [str(i) for i in range(labels)]
     groups = label_groups(names)
     values = {
         name: metric.value

@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from medjax.data.mimic_iv.diagnoses import load_phenotypes
 from medjax.metrics.ranking import auroc
 from medjax.run.words import load_config
 from medjax.systems.medfuse.data import NO_FILM, Stays
-from medjax.systems.medfuse.evaluation import evaluate, subsets, table, tables
+from medjax.systems.medfuse.evaluation import evaluate, label_groups, subsets, table, tables
 
 CONFIG = Path(__file__).parents[3] / "configs" / "medfuse.py"
-NAMES = tuple(f"phenotype {i}" for i in range(25))
+NAMES = load_phenotypes().names
 AGES = (18, 40, 60, 80, 100)
 COUNT = 400
 
@@ -52,7 +53,7 @@ def test_sets_ages_and_types_are_scored_on_their_stays(outputs):
         "set=paired/age=18-40": paired & young,
     }
     for name, members in rows.items():
-        metric = metrics[f"auroc/{name}/phenotype 3"]
+        metric = metrics[f"auroc/{name}/{NAMES[3]}"]
         column = outputs["labels"][members, 3], outputs["probability"][members, 3]
         assert metric.value == pytest.approx(auroc(*column))
         assert (metric.n, metric.positives) == (members.sum(), column[0].sum())
@@ -87,7 +88,7 @@ def test_tables_and_predictions_have_every_label_and_head(outputs):
     columns = table({"stay_id": outputs["position"]}, outputs, NAMES)
     assert len(columns) == 1 + 3 * 25
     np.testing.assert_array_equal(
-        columns["average.probability/phenotype 2"], 1 - columns["probability/phenotype 2"]
+        columns[f"average.probability/{NAMES[2]}"], 1 - columns[f"probability/{NAMES[2]}"]
     )
 
 
@@ -96,3 +97,11 @@ def test_unlabelled_outputs_have_a_reason_and_no_tables(outputs):
     unlabelled = {name: value for name, value in outputs.items() if name != "labels"}
     metrics = evaluate(unlabelled, NAMES, config, True)
     assert metrics["labels"].reason and tables(NAMES, metrics, "x") == {}
+
+
+def test_types_are_those_of_phenotypes_wherever_they_stand():
+    names = ("own outcome", *NAMES[::-1])
+    groups = label_groups(names)
+    assert [len(members) for members in groups.values()] == [13, 5, 7]
+    assert names.index("Shock") in groups["type=acute"]
+    assert label_groups([f"outcome {i}" for i in range(25)]) == {}
