@@ -54,17 +54,17 @@ class FilmSize(NamedTuple):
             wanted = _in_proportion(width, height, self.pixels, sides[self.rule])
         return (width, height) if wanted[0] > width or wanted[1] > height else wanted
 
-    def shrink(self, pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """Bring uint8 [height, width], read from a film of (width, height) `size`, to the target.
+    def shrink(self, film: Image.Image, size: tuple[int, int]) -> Image.Image:
+        """Bring a grey image, read from a film of (width, height) `size`, to the target.
 
-        `pixels` may have been decoded smaller than the film, but not than the target.
+        It may have been decoded smaller than the film, but not than the target.
         """
         target = self.target(*size)
-        if target == (pixels.shape[1], pixels.shape[0]):
-            return pixels
+        if target == film.size:
+            return film
         if self.rule == "long":
-            return resize_area(pixels, target)
-        return np.asarray(Image.fromarray(pixels).resize(target, FILTERS[self.rule]))
+            return Image.fromarray(resize_area(np.asarray(film), target))
+        return film.resize(target, FILTERS[self.rule])
 
 
 def _in_proportion(width: int, height: int, pixels: int, side: int) -> tuple[int, int]:

@@ -51,15 +51,15 @@ def resolve_under(root: Path, relative: str | Path) -> Path:
 
 def read_grey(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Read a JPEG or PNG file as uint8 [height, width]; otherwise as `read_film`."""
-    return read_film(path, max_pixels)[0]
+    return np.asarray(read_film(path, max_pixels)[0])
 
 
 def read_film(
     path: Path,
     max_pixels: int = MAX_PIXELS,
     scale: Callable[[int, int], float] | None = None,
-) -> tuple[np.ndarray, tuple[int, int]]:
-    """Read a JPEG or PNG file upright (EXIF orientation applied).
+) -> tuple[Image.Image, tuple[int, int]]:
+    """Read a JPEG or PNG file upright (EXIF orientation applied) as 8-bit grey.
 
     16-bit grey is scaled by the bits that its values occupy (8, 10, 12, 14 or 16), so that a 12-bit
     film is not almost black. Colour becomes luma (ITU-R 601); transparency shows black.
@@ -72,7 +72,7 @@ def read_film(
             wanted one. None: the film as it is.
 
     Returns:
-        Pixels, uint8 [height, width], and (width, height) of the whole film, upright.
+        The image, of mode "L", and (width, height) of the whole film, upright.
 
     Raises:
         UserError: not a JPEG or PNG, damaged, truncated, or over `max_pixels`; names the file.
@@ -93,6 +93,7 @@ def read_film(
                     if scale is not None:
                         _decode_smaller(image, scale(width, height))
                     ImageOps.exif_transpose(image, in_place=True)
+                    image.load()
                     return _grey(image), (width, height)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning):
             raise UserError(f"{path}: over the limit of {max_pixels:,} pixels") from None
@@ -124,17 +125,19 @@ def _check_size(path: Path, size: tuple[int, int], max_pixels: int) -> None:
         raise UserError(f"{path}: {width} x {height} pixels is no radiograph")
 
 
-def _grey(image: Image.Image) -> np.ndarray:
-    """Convert any mode of JPEG and PNG to uint8 [height, width]."""
+def _grey(image: Image.Image) -> Image.Image:
+    """Convert any mode of JPEG and PNG to 8-bit grey."""
+    if image.mode == "L" and "transparency" not in image.info:
+        return image
     if image.mode.startswith("I"):
-        return _scale_deep(np.asarray(image))
+        return Image.fromarray(_scale_deep(np.asarray(image)))
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(black, image).convert("RGB")
-    elif image.mode not in ("L", "1", "RGB"):
+        image = Image.alpha_composite(black, image)
+    if image.mode not in ("1", "RGB"):
         image = image.convert("RGB")
-    return np.asarray(image if image.mode == "L" else image.convert("L"))
+    return image.convert("L")
 
 
 def _scale_deep(values: np.ndarray) -> np.ndarray:
@@ -145,10 +148,10 @@ def _scale_deep(values: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
 
 
-def encode_jpeg(pixels: np.ndarray, quality: int = 75) -> bytes:
-    """Encode uint8 [height, width] as grey JPEG; 75 is the quality of the published files."""
+def encode_jpeg(image: Image.Image, quality: int = 75) -> bytes:
+    """Encode a grey image as JPEG; 75 is the quality of the published files."""
     data = io.BytesIO()
-    Image.fromarray(pixels).save(data, "JPEG", quality=quality)
+    image.save(data, "JPEG", quality=quality)
     return data.getvalue()
 
 

@@ -1,14 +1,17 @@
-"""Reading, shrinking and encoding films beside the bare pillow calls, alternated in one run.
+"""Reading, shrinking and encoding films beside a plain Pillow loop, alternated in one run.
 
-    python -m tests.bench.films [--films=12] [--rounds=3]
+    python -m tests.bench.films [--films=24] [--rounds=3] [--workers=0,1,2]
 
 Films are made up at the size of MIMIC-CXR-JPG (2544 x 3056, smooth with detector noise). `ours` is
-`encode_film`: path, signature, size and mode checked, every failure caught. `pillow` opens, resizes
-and saves, nothing else. `views` are the random training views of the stored films. Prints films per
-CPU second of one core as a table, then one line of JSON.
+what `medjax.prepare` does with a film: path, signature, size and mode checked, every failure
+caught, for each number of workers, with scaled and with exact decoding; starting processes does not
+count. `pillow` opens, resizes and saves, nothing else. Prints films per CPU second, children
+included, and per second, with the ratio to `pillow`; then how far scaled decoding is from exact, in
+grey levels; last a line of JSON.
 """
 
 import argparse
+import functools
 import io
 import json
 import statistics
@@ -16,13 +19,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from medjax.data.image_transforms import train_view
-from medjax.data.images import decode
-from medjax.data.xray.encode import Encoding, encode_film
+from medjax.data.film_sizes import FilmSize
+from medjax.data.images import read_film
+from medjax.data.workers import Crew
+from medjax.data.xray.encode import Encoding, Job, encode_film
+from tests.bench.processes import cpu_seconds
 
 WIDTH, HEIGHT = 2544, 3056
 
@@ -43,36 +49,67 @@ def bare(path: Path) -> bytes:
     return data.getvalue()
 
 
-def rate(work: Callable, items: Iterable) -> float:
-    """Items per processor second."""
-    items = list(items)
-    start = time.process_time()
-    for item in items:
-        work(item)
-    return len(items) / (time.process_time() - start)
+def rate(work: Callable[[Any], Any], items: list) -> tuple[float, float]:
+    """Films per CPU second and per second."""
+    return rate_of(map(work, items), len(items))
+
+
+def with_crew(encode: Callable, workers: int, jobs: list[Job]) -> tuple[float, float]:
+    """The same of processes that have started and imported what they need."""
+    with Crew(encode, workers) as crew:
+        for _ in crew.map(jobs[:1] * 2 * workers):
+            pass
+        return rate_of(crew.map(jobs), len(jobs))
+
+
+def rate_of(results: Iterable, films: int) -> tuple[float, float]:
+    start, cpu = time.monotonic(), cpu_seconds()
+    for _ in results:
+        pass
+    return films / (cpu_seconds() - cpu), films / (time.monotonic() - start)
+
+
+def difference(root: Path, jobs: list[Job]) -> tuple[float, int]:
+    """Mean and largest difference of the resized films by scaled and exact decoding."""
+    size, encoding = FilmSize(), Encoding()
+    gaps = []
+    for job in jobs:
+        reads = (read_film(root / job.path, scale=scale) for scale in (encoding.scale, None))
+        scaled, exact = (np.asarray(size.shrink(*read), int) for read in reads)
+        gaps.append(np.abs(scaled - exact))
+    return float(np.mean([gap.mean() for gap in gaps])), int(max(gap.max() for gap in gaps))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--films", type=int, default=12)
+    parser.add_argument("--films", type=int, default=24)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workers", default="0,1,2")
     options = parser.parse_args()
     generator = np.random.default_rng(0)
-    rates: dict[str, list[float]] = {"ours": [], "pillow": [], "views": []}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        names = [f"{i:02d}.jpg" for i in range(options.films)]
-        for name in names:
-            write_film(root / name, generator)
-        stored = [encode_film(root, Encoding(), name).data for name in names]
-        for _ in range(options.rounds):
-            rates["ours"].append(rate(lambda name: encode_film(root, Encoding(), name), names))
-            rates["pillow"].append(rate(lambda name: bare(root / name), names))
-            rates["views"].append(rate(lambda data: train_view(decode(data), generator), stored))
-    result = {name: round(statistics.median(values), 1) for name, values in rates.items()}
-    result["ours / pillow"] = round(result["ours"] / result["pillow"], 3)
-    for name, value in result.items():
-        print(f"{name:>14}  {value}")
+        jobs = [Job(f"{i:03d}.jpg") for i in range(options.films)]
+        for job in jobs:
+            write_film(root / job.path, generator)
+        paths = [root / job.path for job in jobs]
+        kinds = {"pillow": functools.partial(rate, bare, paths)}
+        for decoding in ("scaled", "exact"):
+            encode = functools.partial(encode_film, root, Encoding(decoding=decoding))
+            for workers in map(int, options.workers.split(",")):
+                name = f"ours, {decoding}, {workers} workers"
+                kinds[name] = functools.partial(with_crew, encode, workers, jobs)
+        rounds = [{name: work() for name, work in kinds.items()} for _ in range(options.rounds)]
+        mean, most = difference(root, jobs[:4])
+    result: dict[str, float] = {}
+    print(f"{'':>26}  per CPU s  per s  ratio")
+    for name in kinds:
+        by_cpu, by_wall = (statistics.median(r[name][k] for r in rounds) for k in (0, 1))
+        result[name] = round(by_cpu, 1)
+        ratio = by_cpu / result["pillow"]
+        print(f"{name:>26}  {by_cpu:9.1f}  {by_wall:5.1f}  {ratio:5.2f}")
+    result |= {"mean difference": round(mean, 3), "largest difference": most}
+    print(f"scaled beside exact decoding: {mean:.3f} grey levels on average, at most {most}")
     print(json.dumps(result))
 
 

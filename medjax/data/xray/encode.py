@@ -54,10 +54,10 @@ def encode_film(root: Path, encoding: Encoding, job: Job) -> Encoded:
         if job.sha256:
             _check_digest(path, job.sha256)
         scale = encoding.scale if encoding.decoding == "scaled" else None
-        pixels, size = read_film(path, scale=scale)
+        film, size = read_film(path, scale=scale)
     except (UserError, OSError) as e:
         return Encoded((), str(e))
-    stored = (wanted.shrink(pixels, size) for wanted in encoding.sizes)
+    stored = (wanted.shrink(film, size) for wanted in encoding.sizes)
     return Encoded(tuple(encode_jpeg(image, encoding.quality) for image in stored))
 
 
