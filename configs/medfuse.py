@@ -335,7 +335,7 @@ def rate(config: ConfigDict, phenotyping: float, mortality: float) -> float:
 
 
 DEMO_EPOCHS = {
-    "cxr": 6, "ehr": 8, "image": 5, "fusion": 5, "separate": 5, "early": 5, "joint": 8,
+    "cxr": 5, "ehr": 4, "image": 3, "fusion": 4, "separate": 4, "early": 4, "joint": 6,
 }  # fmt: skip
 """Of the word `hypotheses`: enough for each to stop improving."""
 

@@ -1,8 +1,9 @@
 """The latent story of the synthetic patients: organ states, admissions, diagnoses, outcome.
 
-Every organ state is a standard normal variable; a shared severity correlates them a little. The
-states named in `SEEN_IN_SERIES` move vitals and laboratory values, those in `SEEN_ON_FILM` the
-chest film, and the risk of death is logistic in both, so that neither modality alone tells all.
+Every organ state is a standard normal variable; a shared severity and the reason of admission
+correlate them a little. The states named in `SEEN_IN_SERIES` move vitals and laboratory values,
+those in `SEEN_ON_FILM` the chest film, and the risk of death is logistic in both, so that neither
+modality alone tells all.
 
 Patient `i` has random streams of its own, so it is the same however many patients are drawn.
 """
@@ -19,17 +20,20 @@ SEEN_IN_SERIES = ("circulation", "breathing", "consciousness", "acidosis", "infe
 SEEN_ON_FILM = ("lung_water", "effusion", "consolidation")
 CHRONIC = ("heart_size", "pressure", "sugar", "rhythm", "airway")
 
-# Log-odds of in-hospital death per standard deviation of an organ state. Circulation and
-# consciousness are read at the bedside, lung water and effusion on the film, with nearly the same
-# weight in sum, and the states of one kind tell little of the other: a patient dies of either.
+# Log-odds of in-hospital death per standard deviation of an organ state: circulation and
+# consciousness are read at the bedside, lung water and effusion on the film, and both weigh nearly
+# the same in sum.
 RISK = {
-    "circulation": 2.6, "breathing": 0.6, "consciousness": 2.0, "acidosis": 0.6,
-    "lung_water": 3.0, "effusion": 1.8, "heart_size": 0.6,
+    "circulation": 3.4, "breathing": 0.8, "consciousness": 2.6, "acidosis": 0.8,
+    "lung_water": 3.9, "effusion": 2.3, "heart_size": 0.8,
 }  # fmt: skip
 RISK_PER_YEAR = 0.02
 # Above the share seen in real units, so that a small test split still holds deaths.
-RISK_INTERCEPT = -4.0
+RISK_INTERCEPT = -5.0
 SEVERITY_SHARE = 0.15
+# Most are admitted because either the circulation or the lungs fail, few because of both: among
+# those in the unit the two kinds of states exclude each other a little (Berkson's paradox).
+REASON_SHARE = 0.4
 
 PERSON, ADMISSION, SERIES, FILMS = range(4)
 """The random streams of one patient."""
@@ -124,7 +128,7 @@ def _draw_one_admission(
     acute_conditions = [c.name for c in CONDITIONS if not c.chronic]
     a = _draws(
         seed, len(people), (ADMISSION, number),
-        ["severity", *ACUTE, "stay_z", "before_z"],
+        ["severity", "reason", *ACUTE, "stay_z", "before_z"],
         ["death_u", "ward_u", "in_unit_u", "transfer_u", "second_stay_u", "gap_u", "again_u",
          "unit_u", *acute_conditions],
     )  # fmt: skip
@@ -133,8 +137,11 @@ def _draw_one_admission(
     a = pd.concat([a, people[keep], chronic_u], axis=1)
     a["patient"], a["number"] = np.arange(len(people)), number
     a["hadm_id"] = FIRST_ADMISSION + 2 * a.patient + number
-    for state in ACUTE:
-        a[state] = SEVERITY_SHARE * a.severity + np.sqrt(1 - SEVERITY_SHARE**2) * a[state]
+    own = np.sqrt(1 - SEVERITY_SHARE**2 - REASON_SHARE**2)
+    for states, sign in ((SEEN_IN_SERIES, 1), (SEEN_ON_FILM, -1)):
+        for state in states:
+            shared = SEVERITY_SHARE * a.severity + sign * REASON_SHARE * a.reason
+            a[state] = shared + own * a[state]
     for condition in CONDITIONS:
         spread = sum(w**2 for w in condition.loadings.values())
         # The mean of a logistic-normal variable lies nearer to one half than its centre.

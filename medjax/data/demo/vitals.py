@@ -91,18 +91,18 @@ def _channels(
     )
     n = noise
     irregular = 8 * np.maximum(a["rhythm"], 0) * np.sin(7.3 * hour + 3 * n["urine"])
-    heart_rate = 85 + 8 * shock + 3 * fever + 9 * a["rhythm"] + irregular + 9 * n["heart_rate"]
-    systolic = 122 - 11 * shock + 10 * a["pressure"] + 11 * n["systolic"]
+    heart_rate = 85 + 12 * shock + 3 * fever + 9 * a["rhythm"] + irregular + 9 * n["heart_rate"]
+    systolic = 122 - 17 * shock + 10 * a["pressure"] + 11 * n["systolic"]
     diastolic = (
         62
-        - 5 * shock
+        - 8 * shock
         + 4 * a["pressure"]
         - 3 * a["heart_size"]
         + 3 * n["systolic"]
         + 5 * n["diastolic"]
     )
     short_of_air = np.logaddexp(0, 1.5 * breath)
-    score = 16.2 - 2.6 * np.logaddexp(0, 1.5 * coma - 0.3) - 1.2 * n["coma"]
+    score = 15.6 - 2.6 * np.logaddexp(0, 1.5 * coma) - 0.8 * n["coma"]
     return {
         "heart_rate": heart_rate,
         "systolic": systolic,
