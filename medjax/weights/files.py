@@ -57,11 +57,11 @@ def read_weights(path: Path) -> Weights:
     start = _first_bytes(path)
     suffix = path.suffix.lower()
     try:
-        if start.startswith(torch_zip.MAGIC):
-            _check_suffix(suffix, SAFETENSORS_SUFFIX, "a PyTorch zip file: name it .pth")
-            return _checked(_read_torch(path, torch_zip.open_zip, "PyTorch zip"))
-        if start.startswith(torch_legacy.MAGIC):
-            _check_suffix(suffix, SAFETENSORS_SUFFIX, "an old PyTorch file: name it .pth")
+        if start.startswith((torch_zip.MAGIC, torch_legacy.MAGIC)):
+            if suffix == SAFETENSORS_SUFFIX:
+                raise MalformedError("it is a PyTorch file: name it .pth")
+            if start.startswith(torch_zip.MAGIC):
+                return _checked(_read_torch(path, torch_zip.open_zip, "PyTorch zip"))
             return _checked(_read_torch(path, torch_legacy.open_legacy, "PyTorch legacy"))
         if suffix == SAFETENSORS_SUFFIX or safetensors.looks_like_safetensors(start):
             if suffix in TORCH_SUFFIXES and suffix != ".bin":
@@ -149,11 +149,6 @@ def _checked(weights: Weights) -> Weights:
         if name.isprintable() and not (isinstance(value, float) and not math.isfinite(value))
     }
     return weights._replace(extra=extra)
-
-
-def _check_suffix(suffix: str, wrong: str, sentence: str) -> None:
-    if suffix == wrong:
-        raise MalformedError(f"it is {sentence}")
 
 
 def _first_bytes(path: Path) -> bytes:

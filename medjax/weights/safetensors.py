@@ -15,6 +15,8 @@ from medjax.weights.errors import MalformedError
 
 LARGEST_HEADER = 100 * 10**6
 """Bytes; the library's own limit."""
+LARGEST_SIZE = 2**40
+"""Of one axis; a tensor without numbers may claim any."""
 
 DTYPES = {
     "BOOL": np.dtype(np.bool_),
@@ -57,9 +59,8 @@ def read_safetensors(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]
     except safetensors.SafetensorError as error:
         raise MalformedError(f"its header is wrong ({_first_line(error)})") from None
     texts = header.pop("__metadata__", {})
-    if path.stat().st_size == start:
-        return {name: np.zeros(e["shape"], DTYPES[e["dtype"]]) for name, e in header.items()}, texts
-    data = np.memmap(path, np.uint8, "r", start)
+    empty = path.stat().st_size == start  # which no memory can be mapped of
+    data = np.zeros(0, np.uint8) if empty else np.memmap(path, np.uint8, "r", start)
     return {name: _array(name, entry, data) for name, entry in header.items()}, texts
 
 
@@ -88,6 +89,8 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _array(name: str, entry: Mapping[str, Any], data: np.ndarray) -> np.ndarray:
     if entry["dtype"] not in DTYPES:
         raise MalformedError(f"its tensor {name[:80]!r} is of type {entry['dtype']}, not read here")
+    if max(entry["shape"], default=0) > LARGEST_SIZE:
+        raise MalformedError(f"its tensor {name[:80]!r} has a size of {max(entry['shape']):,}")
     first, last = entry["data_offsets"]
     return data[first:last].view(DTYPES[entry["dtype"]]).reshape(entry["shape"])
 

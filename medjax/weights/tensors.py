@@ -11,6 +11,8 @@ from medjax.weights.errors import MalformedError
 from medjax.weights.unpickle import Constructor, Global, Opaque
 
 MOST_AXES = 32
+LARGEST_EMPTY = 2**31
+"""Of a size of a tensor without numbers."""
 
 STORAGES: dict[str, np.dtype] = {
     "FloatStorage": np.dtype(np.float32),
@@ -125,9 +127,10 @@ def _tensor(storage: Any, dtype: np.dtype | None, place: tuple[Any, ...]) -> Ten
         last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides))
         if storage.start + last >= numbers or math.prod(shape) > numbers:
             raise MalformedError(f"a tensor {list(shape)} does not fit into its {numbers} numbers")
-    elif offset > numbers:
+    elif offset > numbers or max(shape) > LARGEST_EMPTY:
         raise MalformedError(f"a tensor {list(shape)} does not fit into its {numbers} numbers")
-    return Tensor(storage, dtype, offset, shape, strides)
+    used = tuple(stride if size > 1 else 1 for size, stride in zip(shape, strides))
+    return Tensor(storage, dtype, offset, shape, used if math.prod(shape) else (1,) * len(shape))
 
 
 def _rebuild(arguments: tuple[Any, ...]) -> Any:

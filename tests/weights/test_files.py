@@ -73,7 +73,7 @@ def test_a_wrong_suffix_is_refused_before_anything_is_written(tmp_path):
     assert not list(tmp_path.iterdir())
     write_weights(tmp_path / "w.pth", EXPECTED)
     (tmp_path / "w.pth").rename(tmp_path / "w.safetensors")
-    with pytest.raises(UserError, match=r"w\.safetensors: it is a PyTorch zip file: name it \.pth"):
+    with pytest.raises(UserError, match=r"w\.safetensors: it is a PyTorch file: name it \.pth"):
         read_weights(tmp_path / "w.safetensors")
 
 

@@ -117,10 +117,17 @@ def tensor_pickle(count: int, offset: int, shape: tuple, strides: tuple) -> byte
         ((3, 0, (2,), (1,)), "16 bytes, not 12"),
         ((4, 0, (2, 2), (1,)), "more sizes than strides"),
         ((4, 0, (1,) * 40, (1,) * 40), "shape that is none"),
+        ((4, 0, (0, 2**61), (1, 1)), "does not fit"),
     ],
 )
 def test_a_tensor_must_lie_inside_its_storage(tmp_path, tensor, sentence):
     refused(zip_file(tmp_path / "w.pth", tensor_pickle(*tensor), _0=bytes(16)), sentence)
+
+
+@pytest.mark.parametrize("shape, strides", [((1, 4), (2**61, 1)), ((0, 3), (2**61, 2**61))])
+def test_a_stride_that_is_never_used_may_be_anything(tmp_path, shape, strides):
+    path = zip_file(tmp_path / "w.pth", tensor_pickle(4, 0, shape, strides), _0=bytes(16))
+    assert read_weights(path).tensors["w"].shape == shape
 
 
 def test_zip_bombs_and_twins_are_refused(tmp_path):
@@ -187,6 +194,7 @@ def entry(dtype: str, shape: list, first: int, last: int) -> dict:
         ({"a": entry("F32", [2**62, 8], 0, 16)}, "header is wrong"),
         ({"a": entry("Q9", [4], 0, 16)}, "unknown variant `Q9`"),
         ({"a": {"dtype": "F32"}}, "header is wrong"),
+        ({"a": entry("F32", [0, 2**62], 0, 0), "b": entry("F32", [4], 0, 16)}, "has a size of"),
         (b'{"a":' + b"[" * 100_000, "no JSON"),
         ([1], "no JSON object"),
         (
