@@ -11,7 +11,7 @@ from ml_collections import ConfigDict, config_dict
 from medjax.errors import UsageError
 from medjax.run.compat import set_unless_named
 from medjax.systems.medfuse.choices import CHOICES as CHOICES
-from medjax.systems.medfuse.parts import check_fusion, is_hourly, monitor
+from medjax.systems.medfuse.parts import hourly_fields
 from medjax.systems.medfuse.published import fields
 
 
@@ -369,17 +369,16 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
     if list(ages) != sorted(set(ages)):
         raise UsageError(f"config.evaluation.age_groups is {ages}: give rising ages, or ()")
     stages_need = {name: config[name].data.pairs != "radiology" for name in config.stages}
-    if config.size == "published" and config.data.dir is None and any(stages_need.values()):
+    no_demo = config.size == "published" or config.data.task == "own"
+    if no_demo and config.data.dir is None and any(stages_need.values()):
+        what = (
+            "the published recipe" if config.data.task != "own" else "own outcomes (--labels=CSV)"
+        )
         raise UsageError(
-            "the published recipe needs prepared data: make it with `python -m medjax.prepare "
+            f"{what}: prepared data are needed; make them with `python -m medjax.prepare "
             "mimic_iv --raw=... --out=FOLDER` and give --config.data.dir=FOLDER"
         )
-    for name in config.stages:
-        s = config[name]
-        if is_hourly(config.data.task, s.data.labels):
-            check_fusion(config.data.task, s.model.fusion)
-            fields_of = {f"{name}.train.{k}": v for k, v in monitor(config.data.task).items()}
-            set_unless_named(config, fields_of, named)
+    set_unless_named(config, hourly_fields(config), named)
     if config.compat == "published":
         set_unless_named(config, fields(("cxr", "ehr", "fusion", *config.stages)), named)
     from_nothing = "cxr" in config.stages and not config.cxr.init_from

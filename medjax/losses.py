@@ -18,9 +18,15 @@ def masked_mean(values: jax.Array, mask: jax.Array | None = None) -> jax.Array:
 
 
 def sigmoid_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """Return the elementwise binary cross entropy of sigmoid(logits), stable for any logit."""
-    logits = logits.astype(jnp.float32)
-    return -(targets * jax.nn.log_sigmoid(logits) + (1 - targets) * jax.nn.log_sigmoid(-logits))
+    """Return the elementwise binary cross entropy of sigmoid(logits), stable for any logit.
+
+    0, without gradient, where a target is NaN (not known).
+    """
+    logits, targets = logits.astype(jnp.float32), jnp.asarray(targets, jnp.float32)
+    known = ~jnp.isnan(targets)
+    targets = jnp.where(known, targets, 0)
+    entropy = -(targets * jax.nn.log_sigmoid(logits) + (1 - targets) * jax.nn.log_sigmoid(-logits))
+    return jnp.where(known, entropy, 0)
 
 
 def binary_cross_entropy(probabilities: jax.Array, targets: jax.Array) -> jax.Array:

@@ -23,7 +23,7 @@ from medjax.data.mimic_iv.normalizer import RunningMoments
 from medjax.data.mimic_iv.record_files import checksum_of, noted_checksums, read_records
 from medjax.data.mimic_iv.rules import Rules
 from medjax.data.mimic_iv.spill import TABLES, Encoder
-from medjax.data.mimic_iv.tasks import Excluded, Sample, Task, sample
+from medjax.data.mimic_iv.tasks import OWN, Excluded, Sample, Task, sample
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,8 @@ def _build(bucket: Bucket) -> Built:
 def _read(task: Task, series: TimeSeries, stay: Any, rules: Rules) -> Sample:
     """Return what a task reads of a stay; Excluded when it is not part of the task."""
     los_hours = 24 * stay.los
+    if task.name == OWN and not stay.listed:
+        raise Excluded("no row in --labels")
     read = sample(task, series, los_hours, stay.diagnosed, rules)
     first, died = float(read.series.hours[0]), bool(stay.mortality)
     check_predicted(task, Course(first, los_hours, stay.lived_hours, died))

@@ -4,7 +4,7 @@ import csv
 import gzip
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any
 
@@ -69,6 +69,8 @@ class Channels:
     """int64, sorted: all item ids that the published extraction copies out."""
     ranges: dict[int, Range]
     """Plausible range of numeric channels."""
+    units: dict[int, dict[str, tuple[float, float]]] = field(default_factory=dict)
+    """Of a user's own channels: unit in lower case -> factor and offset."""
 
     @property
     def width(self) -> int:

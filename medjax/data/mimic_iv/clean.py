@@ -109,6 +109,12 @@ def height(item: int, text: str, unit: str, label: str, rules: Rules) -> float:
     return float(round(value * CM_PER_INCH)) if inches else value
 
 
+def own_unit(text: str, unit: str, channels: Channels, channel: int) -> float:
+    """Return a number of a user's own channel in the channel's unit."""
+    factor, offset = channels.units[channel].get(unit.strip(), (1.0, 0.0))
+    return number(text) * factor + offset
+
+
 def clean(item: int, text: str, unit: str, channels: Channels, rules: Rules) -> float | str:
     """Convert one value to the unit of its channel; texts of channels without a rule pass.
 
@@ -121,7 +127,10 @@ def clean(item: int, text: str, unit: str, channels: Channels, rules: Rules) -> 
         Rejected: with the reason, when the value cannot be used.
     """
     unit, label = unit.lower(), channels.items[item].label
-    match channels.names[channels.items[item].channel]:
+    channel = channels.items[item].channel
+    if channel in channels.units:
+        return text if channels.categories[channel] else own_unit(text, unit, channels, channel)
+    match channels.names[channel]:
         case "Systolic blood pressure":
             return pressure(text, 0)
         case "Diastolic blood pressure":

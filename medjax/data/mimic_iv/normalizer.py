@@ -39,7 +39,7 @@ class RunningMoments:
     """Sums over all steps of all series, for the sample mean and standard deviation."""
 
     def __init__(self, columns: int):
-        self.count = 0
+        self.count, self.columns = 0, columns
         self._sum = np.zeros(columns)
         self._squares = np.zeros(columns)
 

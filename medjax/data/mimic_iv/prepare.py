@@ -19,6 +19,8 @@ from medjax.data.mimic_iv.channels import Channels, load_channels
 from medjax.data.mimic_iv.events import CohortIndex, open_event_table
 from medjax.data.mimic_iv.layout import StayTables, write_layout
 from medjax.data.mimic_iv.normalizer import Normalizer, RunningMoments, published_normalizer
+from medjax.data.mimic_iv.own_channels import read_channels
+from medjax.data.mimic_iv.own_labels import read_own_labels
 from medjax.data.mimic_iv.record_files import open_work
 from medjax.data.mimic_iv.rules import CHOICES, Rules
 from medjax.data.mimic_iv.sets import write_stays, write_task
@@ -29,6 +31,7 @@ from medjax.data.mimic_iv.tasks import (
     BENCHMARK_TASKS,
     DEFAULT_TASKS,
     MORTALITY_HOURS,
+    OWN,
     PHENOTYPING,
     Task,
     benchmark_task,
@@ -50,6 +53,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=positive_number,
         default=MORTALITY_HOURS,
         help="in-hospital mortality: hours observed, of stays at least that long",
+    )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        help="csv of own outcomes: stay_id and columns of 0, 1 or nothing; becomes the set own",
+    )
+    parser.add_argument(
+        "--labels_hours",
+        type=positive_number,
+        help="own outcomes: hours observed, of stays at least that long (the whole stay)",
+    )
+    parser.add_argument(
+        "--channels", type=Path, help="json of own channels; see mimic_iv/own_channels.py"
     )
     parser.add_argument(
         "--compat",
@@ -83,7 +99,12 @@ def prepare(args: argparse.Namespace) -> None:
         UsageError: an option has an unknown value.
     """
     rules, tasks = rules_of(args), tasks_of(args.tasks, args.window_hours)
+    check_own(args, rules)
     check_layout(args)
+    if args.labels:
+        tasks = (*tasks, Task(OWN, args.labels_hours))
+    own = read_own_labels(args.labels) if args.labels else None
+    channels = read_channels(args.channels) if args.channels else load_channels()
     if args.dry_run:
         report.print_forecast(args.raw, args.out, args.workers)
         return
@@ -91,11 +112,11 @@ def prepare(args: argparse.Namespace) -> None:
         open_event_table(args.raw, name).position.close()
     lists = args.split == "published"
     names = tuple(task.name for task in tasks)
-    cohort = load_cohort(args.raw, rules, names, not args.unlabelled, lists, args.limit)
+    cohort = load_cohort(args.raw, rules, names, not args.unlabelled, lists, args.limit, own)
     work = open_work(args.out, state_of(args, rules, cohort))
     try:
         (args.out / MANIFEST).unlink(missing_ok=True)
-        manifest = _prepare(args, rules, tasks, cohort, work)
+        manifest = _prepare(args, rules, tasks, cohort, channels, work)
         write_manifest(args.out, manifest)
     except Exception:
         shutil.rmtree(work, ignore_errors=True)
@@ -137,6 +158,21 @@ def tasks_of(text: str, window_hours: float = MORTALITY_HOURS) -> tuple[Task, ..
     return tuple(benchmark_task(n, window_hours) for n in BENCHMARK_TASKS if n in names)
 
 
+def check_own(args: argparse.Namespace, rules: Rules) -> None:
+    """Refuse options of own outcomes and channels beside what they exclude."""
+    if args.labels and args.unlabelled:
+        raise UsageError("--labels and --unlabelled exclude each other; leave out one")
+    if args.labels_hours and not args.labels:
+        raise UsageError("--labels_hours is of own outcomes; give --labels=CSV too")
+    if args.channels and args.write_benchmark:
+        raise UsageError("--write_benchmark knows the benchmark's channels only; leave out one")
+    if args.channels and rules.normalizer == "ph_ts1.0":
+        raise UsageError(
+            "the published normaliser knows the benchmark's channels only; give "
+            "--normalizer=fit_train beside --channels"
+        )
+
+
 def check_layout(args: argparse.Namespace) -> None:
     """Refuse --write_benchmark beside what the published files cannot say, or over other files."""
     folder = args.write_benchmark
@@ -153,10 +189,15 @@ def check_layout(args: argparse.Namespace) -> None:
 
 
 def _prepare(
-    args: argparse.Namespace, rules: Rules, tasks: tuple[Task, ...], cohort: Cohort, work: Path
+    args: argparse.Namespace,
+    rules: Rules,
+    tasks: tuple[Task, ...],
+    cohort: Cohort,
+    channels: Channels,
+    work: Path,
 ) -> dict[str, Any]:
     """Read the events, write stays.parquet and the sets; return the manifest."""
-    channels, stays = load_channels(), cohort.stays
+    stays = cohort.stays
     index = CohortIndex.of(stays)
     number = max(1, len(index.subjects) // SUBJECTS_A_BUCKET)
     tally = spill_events(args.raw, stays, channels, rules, work, number, args.workers)
@@ -168,7 +209,7 @@ def _prepare(
     moments = {task.name: RunningMoments(len(channels.header())) for task in tasks}
     for built in steps:
         _merge(built, excluded, moments)
-    for name in BENCHMARK_TASKS:  # those of an earlier run are not of this manifest
+    for name in (*BENCHMARK_TASKS, OWN):  # those of an earlier run are not of this manifest
         shutil.rmtree(args.out / name, ignore_errors=True)
     write_stays(args.out / "stays.parquet", stays, not args.unlabelled)
     summaries = [write_task(args.out, work, number, task, cohort, channels) for task in tasks]
@@ -219,7 +260,12 @@ def _merge(
 
 
 def _normalizer(rules: Rules, moments: RunningMoments) -> Normalizer:
-    """Return the statistics that the rules ask for; the published ones without train samples."""
-    if rules.normalizer == "ph_ts1.0" or not moments.count:
-        return published_normalizer()
-    return moments.fitted()
+    """Return the statistics that the rules ask for; the published ones without train samples.
+
+    Own channels have no published ones: without train samples nothing is normalised.
+    """
+    published = published_normalizer()
+    if rules.normalizer == "ph_ts1.0":
+        return published
+    fitting = moments.count or moments.columns != len(published.means)
+    return moments.fitted() if fitting else published

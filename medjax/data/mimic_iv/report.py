@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 import medjax
-from medjax.data.manifest import describe_options, describe_set
+from medjax.data.manifest import describe_options, describe_set, file_digest
 from medjax.data.mimic_iv.normalizer import Normalizer
 from medjax.data.mimic_iv.rules import Rules
 from medjax.data.mimic_iv.spill import TABLES, Tally
@@ -122,7 +122,9 @@ def manifest(
             **{name: version(name) for name in ("numpy", "pandas", "pyarrow")},
         },
         **describe_options(args),
-        "inputs": cohort.inputs | tally.inputs,
+        "inputs": cohort.inputs
+        | tally.inputs
+        | {f"--{k}": file_digest(p) for k in ("labels", "channels") if (p := getattr(args, k))},
         "counts": [
             *cohort.counts,
             *(line for name in TABLES for line in _event_counts(name, tally.counts[name])),

@@ -16,9 +16,10 @@ from medjax.data.mimic_iv.diagnoses import (
     read_diagnoses,
 )
 from medjax.data.mimic_iv.hourly import UNKNOWN, lived_hours
+from medjax.data.mimic_iv.own_labels import OwnLabels
 from medjax.data.mimic_iv.rules import Rules
 from medjax.data.mimic_iv.split import Split, split_subjects
-from medjax.data.mimic_iv.tasks import MORTALITY, MULTITASK, PHENOTYPING, label_names
+from medjax.data.mimic_iv.tasks import MORTALITY, MULTITASK, OWN, PHENOTYPING, label_names
 from medjax.errors import UserError
 
 
@@ -27,7 +28,8 @@ class Cohort:
     """The stays with everything known about them before their events are read."""
 
     stays: pd.DataFrame
-    """As `select_cohort` returns, with `diagnosed` (bool), `lived_hours` (to death) and `split`."""
+    """As `select_cohort` returns, with `diagnosed`, `listed` (bool: has own labels), `lived_hours`
+    (to death) and `split`."""
     of_stays: pd.DataFrame
     """Their diagnoses; no rows when unlabelled."""
     labels: dict[str, np.ndarray]
@@ -48,6 +50,7 @@ def load_cohort(
     labelled: bool = True,
     lists: bool = True,
     limit: int | None = None,
+    own: OwnLabels | None = None,
 ) -> Cohort:
     """Read all tables but those of events, and decide stays, labels and splits.
 
@@ -58,6 +61,7 @@ def load_cohort(
         labelled: whether outcomes and diagnoses are read.
         lists: whether the published split lists may be used.
         limit: keep the first subjects only.
+        own: the labels of the task "own".
 
     Raises:
         UserError: a table or column is missing or malformed, or no stay is left.
@@ -98,4 +102,19 @@ def load_cohort(
     )
     assert (stays.groupby("subject_id").split.nunique() == 1).all(), "a patient in two splits"
     names = {task: label_names(task, phenotypes.names) if labelled else () for task in tasks}
+    listed = np.ones(len(stays), bool)
+    if own is not None:
+        labels[OWN], listed = own.of_stays(stays.stay_id.to_numpy())
+        names[OWN] = own.names
+        counts.append(
+            {
+                "rule": "--labels",
+                "in": len(own.stay_id),
+                "out": int(listed.sum()),
+                "reason": "the stay_id is not among the stays of the cohort",
+            }
+        )
+        if not listed.any():
+            raise UserError("--labels: none of its stay_ids is a stay of the cohort; check them")
+    stays = stays.assign(listed=listed)
     return Cohort(stays, of_stays, labels, names, phenotypes, split, counts, inputs)

@@ -105,7 +105,8 @@ def table(ids: Mapping[str, np.ndarray], outputs: Outputs, names: Sequence[str])
             columns[f"{prefix}probability/{name}"] = probabilities[:, i]
     if "labels" in outputs:
         for i, name in enumerate(names):
-            columns[f"label/{name}"] = outputs["labels"][:, i].astype(np.int8)
+            label = outputs["labels"][:, i]
+            columns[f"label/{name}"] = label if np.isnan(label).any() else label.astype(np.int8)
     return columns
 
 

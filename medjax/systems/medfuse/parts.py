@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from medjax.data.mimic_iv.hourly import UNKNOWN
 from medjax.data.mimic_iv.tasks import (
@@ -27,6 +28,7 @@ from medjax.metrics.length_of_stay import BINS, bin_of
 HOURLY_TASKS = (DECOMPENSATION, LENGTH_OF_STAY, MULTITASK)
 FUSIONS = ("uni_ehr", "uni_ehr_lstm", "lstm", "early", "joint", "unified")
 """Fusions that have an output at every hour."""
+MONITORS = {DECOMPENSATION: "auroc/macro", LENGTH_OF_STAY: "kappa", MULTITASK: "loss"}
 MORTALITY_STEP = int(MORTALITY_HOURS) - 1
 
 
@@ -62,10 +64,19 @@ def check_fusion(task: str, fusion: str) -> None:
         )
 
 
-def monitor(task: str) -> dict[str, str]:
-    """Return which metric of an hourly task chooses the best step, and which value is best."""
-    names = {DECOMPENSATION: "auroc/macro", LENGTH_OF_STAY: "kappa", MULTITASK: "loss"}
-    return {"monitor": names[task], "monitor_mode": "min" if task == MULTITASK else "max"}
+def hourly_fields(config: ConfigDict) -> dict[str, str]:
+    """Return the fields that stages with predictions at hours have: what chooses the best step.
+
+    Raises:
+        UsageError: such a stage has a fusion without an output at every hour.
+    """
+    task, found = config.data.task, {}
+    for name in config.stages:
+        if is_hourly(task, config[name].data.labels):
+            check_fusion(task, config[name].model.fusion)
+            found[f"{name}.train.monitor"] = MONITORS[task]
+            found[f"{name}.train.monitor_mode"] = "min" if task == MULTITASK else "max"
+    return found
 
 
 def parts_of(
