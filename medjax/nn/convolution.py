@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.typing import Initializer
 
+from medjax.nn.initializers import uniform
 from medjax.nn.kernel_gradient import kernel_gradient
 
 SMALL_MAP = 4
@@ -38,7 +39,7 @@ def conv(
     Values and gradients are those of `jax.lax.conv_general_dilated` up to rounding.
     """
     axes = kernel.ndim - 2
-    strides, dilation = _each(strides, axes), _each(dilation, axes)
+    strides, dilation = each(strides, axes), each(dilation, axes)
     spans = [spread * (n - 1) + 1 for spread, n in zip(dilation, kernel.shape)]
     sides: Sequence[tuple[int, int]]
     if isinstance(padding, str):
@@ -53,7 +54,8 @@ def conv(
     return _conv(x, kernel, strides, pads)
 
 
-def _each(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
+def each(value: int | Sequence[int], axes: int) -> tuple[int, ...]:
+    """Return a number for each axis."""
     return (value,) * axes if isinstance(value, int) else tuple(value)
 
 
@@ -158,3 +160,36 @@ class Convolution(nn.Module):
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape, jnp.float32)
         return convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.stride)
+
+
+class Conv(nn.Module):
+    """A convolution over as many axes as `size` has numbers: one, two or three.
+
+    Strides, padding, dilation and groups are those of `conv`. Kernel and bias are drawn from
+    U(-b, b) with b = 1 / sqrt(values under the kernel), PyTorch's default, unless initialisers are
+    given.
+    """
+
+    features: int
+    size: Sequence[int]
+    strides: int | Sequence[int] = 1
+    padding: Padding = "SAME"
+    dilation: int | Sequence[int] = 1
+    groups: int = 1
+    use_bias: bool = True
+    kernel_init: Initializer | None = None
+    bias_init: Initializer | None = None
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Map [batch, *spatial, in] to [batch, *positions, features]."""
+        shape = (*self.size, x.shape[-1] // self.groups, self.features)
+        default = uniform(math.prod(shape[:-1]) ** -0.5)
+        kernel = self.param("kernel", self.kernel_init or default, shape, jnp.float32)
+        x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
+        y = conv(x, kernel, self.strides, self.padding, self.dilation, self.groups)
+        if not self.use_bias:
+            return y
+        bias = self.param("bias", self.bias_init or default, (self.features,), jnp.float32)
+        return y + bias.astype(self.dtype)

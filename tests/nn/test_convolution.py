@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medjax.nn import convolution, kernel_gradient
-from medjax.nn.convolution import conv, convolve
+from medjax.nn.convolution import Conv, conv, convolve
 
 RNG = np.random.default_rng(5)
 AXES = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}
@@ -149,3 +149,13 @@ def test_only_a_cpu_gets_another_gradient(platform: str) -> None:
     # The plain gradient is one convolution over both axes; ours has one for each phase.
     convolutions = exported.mlir_module().count("stablehlo.convolution")
     assert (convolutions > 1) == (platform == "cpu")
+
+
+def test_layer_takes_its_rank_from_its_size() -> None:
+    layer = Conv(6, (3, 1, 2), strides=(1, 1, 2), groups=2)
+    x = drawn(2, 5, 4, 6, 4)
+    variables = layer.init(jax.random.key(0), x)
+    kernel, bias = variables["params"]["kernel"], variables["params"]["bias"]
+    assert kernel.shape == (3, 1, 2, 2, 6)
+    expected = native(x, kernel, (1, 1, 2), "SAME", groups=2) + bias
+    np.testing.assert_allclose(layer.apply(variables, x), expected, atol=1e-5)
