@@ -1,26 +1,33 @@
-"""The event pass of MIMIC-IV beside plain gunzip and pandas in chunks, alternated in one run.
+"""The event pass of MIMIC-IV beside its floor and other readers, alternated in one run.
 
-    python -m tests.bench.event_pass [--rows=3000000] [--rounds=3] [--used=0.25]
+    python -m tests.bench.event_pass [--rows=3000000] [--rounds=3] [--used=0.25] [--only=ours,...]
 
 A chartevents table of that many rows is made up (values of 17 channels among other items, three of
-four patients in the cohort). All three read it on one core: `ours` leaves the records that the
-series are made of; `gunzip` only unpacks, the floor for any reader; `pandas` filters, checks and
-converts chunks of a million rows. Prints rows per CPU second as a table, then one line of JSON.
+four patients in the cohort). Each reader runs in a process of its own, on one core: `ours` leaves
+the records that the series are made of; `gunzip` only unpacks, the floor for any reader; `pyarrow`
+(a stream of batches), `pandas` (chunks of a million rows) and, where it is installed, `polars` (the
+whole table) filter, check and convert. Prints CPU seconds and peak memory as a table, then one line
+of JSON.
 """
 
 import argparse
-import gzip
 import json
-import shutil
+import os
+import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 from isal import igzip
 from pyarrow import csv
 
@@ -31,6 +38,8 @@ from medjax.data.mimic_iv.spill import Encoder, spill_events
 
 CHANNELS, RULES = load_channels(), Rules()
 ROWS_A_STAY = 4000
+CHUNK_ROWS = 1_000_000
+START = np.datetime64("2150-01-01T00:00:00", "s")
 USED_ITEMS = (220045, 220179, 220180, 220181, 220210, 220277, 223761, 220739, 223900, 223901)
 TEXTS = {220739: "Spontaneously", 223900: "Oriented", 223901: "Obeys Commands"}
 TEMPERATURE = 223761
@@ -39,10 +48,9 @@ OTHER_ITEMS = np.arange(226000, 229000)
 
 def write_tables(raw: Path, rows: int, used: float) -> None:
     """Write a raw folder whose chartevents has `rows` rows, grouped by patient."""
-    generator = np.random.default_rng(0)
     stays = max(rows // ROWS_A_STAY, 1)
     number = np.arange(stays)
-    start = np.datetime64("2150-01-01T00:00:00", "s") + (number * 86400).astype("timedelta64[s]")
+    start = START + (number % 30_000 * 86400).astype("timedelta64[s]")
     ids = {"subject_id": 10_000_000 + number, "hadm_id": 20_000_000 + number}
     moved = np.where(number % 4 == 3, "MICU", "SICU")
     times = {"intime": start, "outtime": start + np.timedelta64(4, "D")}
@@ -52,51 +60,62 @@ def write_tables(raw: Path, rows: int, used: float) -> None:
     admitted = {"admittime": start, "dischtime": times["outtime"], "deathtime": none}
     patient = {"gender": pa.array(["F"] * stays), "anchor_age": np.full(stays, 60), "dod": none}
     stay = {"stay_id": 30_000_000 + number}
-    _write(raw / "icu/icustays.csv.gz", ids | stay | unit | times | los)
-    _write(raw / "hosp/admissions.csv.gz", ids | admitted)
-    _write(raw / "hosp/patients.csv.gz", {"subject_id": ids["subject_id"]} | patient)
-    of = np.sort(generator.integers(0, stays, rows))
+    _write(raw / "icu/icustays.csv.gz", [ids | stay | unit | times | los])
+    _write(raw / "hosp/admissions.csv.gz", [ids | admitted])
+    _write(raw / "hosp/patients.csv.gz", [{"subject_id": ids["subject_id"]} | patient])
+    generator = np.random.default_rng(0)
+    chunks = [min(CHUNK_ROWS, rows - done) for done in range(0, rows, CHUNK_ROWS)]
+    firsts = np.arange(len(chunks)) * CHUNK_ROWS // ROWS_A_STAY
+    parts = (_events(generator, n, f, stays, start, used) for n, f in zip(chunks, firsts))
+    _write(raw / "icu/chartevents.csv.gz", parts)
+    columns = _events(generator, 1, 0, stays, start, used)
+    no_rows = {name: column[:0] for name, column in columns.items()}
+    _write(raw / "icu/outputevents.csv.gz", [no_rows])
+    _write(raw / "hosp/labevents.csv.gz", [no_rows])
+
+
+def _events(
+    generator: np.random.Generator, rows: int, first: int, stays: int, start: Any, used: float
+) -> dict[str, Any]:
+    """Columns of some rows of chartevents, from the stay `first` on."""
+    last = min(first + max(rows // ROWS_A_STAY, 1), stays)
+    of = np.sort(generator.integers(first, last, rows))
     item = generator.choice(OTHER_ITEMS, rows)
     chosen = generator.random(rows) < used
     item[chosen] = generator.choice(USED_ITEMS, int(chosen.sum()))
-    seconds = generator.integers(0, 4 * 86400, rows).astype("timedelta64[s]")
+    charted = start[of] + generator.integers(0, 4 * 86400, rows).astype("timedelta64[s]")
     tenths = generator.normal(900, 120, rows).astype(np.int64)
-    value = (tenths // 10).astype("U16")
-    warm = item == TEMPERATURE
-    value[warm] = (tenths[warm] / 10).astype("U16")
+    whole, warm = pa.array(tenths // 10).cast(pa.string()), pa.array(tenths / 10).cast(pa.string())
+    value = number = pc.if_else(pa.array(item == TEMPERATURE), warm, whole)
     for text_item, text in TEXTS.items():
-        value[item == text_item] = text
-    number_text = np.where(np.isin(item, list(TEXTS)), "", value)
-    events = {
-        "subject_id": ids["subject_id"][of],
-        "hadm_id": ids["hadm_id"][of],
-        "stay_id": stay["stay_id"][of],
+        value = pc.if_else(pa.array(item == text_item), text, value)
+        number = pc.if_else(pa.array(item == text_item), "", number)
+    return {
+        "subject_id": 10_000_000 + of,
+        "hadm_id": 20_000_000 + of,
+        "stay_id": 30_000_000 + of,
         "caregiver_id": generator.integers(1000, 99999, rows),
-        "charttime": start[of] + seconds,
-        "storetime": start[of] + seconds + np.timedelta64(7, "m"),
+        "charttime": charted,
+        "storetime": charted + np.timedelta64(7, "m"),
         "itemid": item,
         "value": value,
-        "valuenum": number_text,
-        "valueuom": np.where(item < 226000, "mmHg", ""),
+        "valuenum": number,
+        "valueuom": pc.if_else(pa.array(item < 226000), "mmHg", ""),
         "warning": np.zeros(rows, np.int64),
     }
-    _write(raw / "icu/chartevents.csv.gz", events)
-    no_rows = {name: column[:0] for name, column in events.items()}
-    _write(raw / "icu/outputevents.csv.gz", no_rows)
-    _write(raw / "hosp/labevents.csv.gz", no_rows)
 
 
-def _write(path: Path, columns: dict) -> None:
-    """Write a packed csv table."""
+def _write(path: Path, parts: Iterable[dict[str, Any]]) -> None:
+    """Write a packed csv table of one part after another."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with gzip.open(path, "wb", compresslevel=6) as f:
-        options = csv.WriteOptions(quoting_style="none")
-        csv.write_csv(pa.table(columns), f, options)
+    with igzip.open(path, "wb", compresslevel=2) as f:
+        for number, columns in enumerate(parts):
+            options = csv.WriteOptions(quoting_style="none", include_header=number == 0)
+            csv.write_csv(pa.table(columns), f, options)
 
 
 def ours(raw: Path, stays: pd.DataFrame, work: Path) -> int:
     """Our event pass with one worker; returns the number of records."""
-    shutil.rmtree(work)
     spill_events(raw, stays, CHANNELS, RULES, work, 8, 1)
     size = sum(path.stat().st_size for path in work.glob("*.records"))
     return size // Encoder(CHANNELS, RULES).dtype().itemsize
@@ -111,29 +130,92 @@ def gunzip(raw: Path, stays: pd.DataFrame, work: Path) -> int:
     return total
 
 
+NAMES = {item: CHANNELS.names[entry.channel] for item, entry in CHANNELS.items.items()}
+COLUMNS = ["subject_id", "hadm_id", "stay_id", "charttime", "itemid", "value", "valueuom"]
+
+
+def converted(rows: pd.DataFrame, stays: pd.DataFrame) -> pd.DataFrame:
+    """The same job on rows of wanted items: join, times, numbers, Fahrenheit."""
+    rows = rows.merge(stays[["subject_id", "hadm_id", "stay_id"]])
+    rows = rows.assign(charttime=pd.to_datetime(rows.charttime), variable=rows.itemid.map(NAMES))
+    number = pd.to_numeric(rows.value, errors="coerce")
+    warm = (rows.variable == "Temperature") & (number >= 79)
+    number = number.where(~warm, (number - 32) * 5 / 9)
+    part = rows.assign(number=number)[number.notna() | rows.itemid.isin(TEXTS)]
+    return part[["stay_id", "charttime", "variable", "number", "value"]]
+
+
 def in_pandas(raw: Path, stays: pd.DataFrame, work: Path) -> int:
-    """The same job in chunks of pandas; returns the number of records."""
-    records = 0
-    names = {item: CHANNELS.names[entry.channel] for item, entry in CHANNELS.items.items()}
-    columns = ["subject_id", "hadm_id", "stay_id", "charttime", "itemid", "value", "valueuom"]
-    kept = stays[["subject_id", "hadm_id", "stay_id"]]
+    """Chunks of pandas."""
     texts = {"value": str, "valueuom": str, "charttime": str}
-    for chunk in pd.read_csv(
-        raw / "icu/chartevents.csv.gz", usecols=columns, dtype=texts, chunksize=1_000_000
-    ):
-        rows = chunk[chunk.itemid.isin(names) & chunk.subject_id.isin(kept.subject_id)]
-        rows = rows.merge(kept, on=["subject_id", "hadm_id", "stay_id"])
-        rows = rows.assign(
-            charttime=pd.to_datetime(rows.charttime), variable=rows.itemid.map(names)
-        )
-        number = pd.to_numeric(rows.value, errors="coerce")
-        warm = (rows.variable == "Temperature") & (number >= 79)
-        number = number.where(~warm, (number - 32) * 5 / 9)
-        textual = rows.itemid.isin(TEXTS)
-        part = rows.assign(number=number)[number.notna() | textual]
-        part[["stay_id", "charttime", "variable", "number", "value"]].to_pickle(work / "part.pkl")
+    chunks = pd.read_csv(
+        raw / "icu/chartevents.csv.gz", usecols=COLUMNS, dtype=texts, chunksize=1_000_000
+    )
+    parts = (converted(chunk[chunk.itemid.isin(NAMES)], stays) for chunk in chunks)
+    return _written(parts, work)
+
+
+def in_pyarrow(raw: Path, stays: pd.DataFrame, work: Path) -> int:
+    """Batches of pyarrow's stream reader, converted by pandas."""
+    texts = dict.fromkeys(("value", "valueuom", "charttime"), pa.string())
+    reader = csv.open_csv(
+        raw / "icu/chartevents.csv.gz",
+        read_options=csv.ReadOptions(use_threads=False, block_size=1 << 24),
+        convert_options=csv.ConvertOptions(include_columns=COLUMNS, column_types=texts),
+    )
+    items = pa.array(list(NAMES))
+    kept = (batch.filter(pc.is_in(batch["itemid"], items)) for batch in reader)
+    return _written((converted(batch.to_pandas(), stays) for batch in kept), work)
+
+
+def in_polars(raw: Path, stays: pd.DataFrame, work: Path) -> int:
+    """The whole table in polars, converted by pandas."""
+    import polars
+
+    table = polars.read_csv(
+        raw / "icu/chartevents.csv.gz",
+        columns=COLUMNS,
+        schema_overrides=dict.fromkeys(("value", "valueuom", "charttime"), polars.String),
+    )
+    kept = table.filter(polars.col("itemid").is_in(list(NAMES)))
+    return _written([converted(pd.DataFrame(kept.to_dict(as_series=False)), stays)], work)
+
+
+def _written(parts: Iterable[pd.DataFrame], work: Path) -> int:
+    """Write each part to disk; return the rows of all."""
+    records = 0
+    for part in parts:
+        part.to_parquet(work / "part.parquet")
         records += len(part)
     return records
+
+
+READERS: dict[str, Callable[[Path, pd.DataFrame, Path], int]] = {
+    "ours": ours,
+    "gunzip": gunzip,
+    "pyarrow": in_pyarrow,
+    "pandas": in_pandas,
+    "polars": in_polars,
+}
+
+
+def measure(name: str, raw: Path) -> dict[str, float]:
+    """Run one reader in this process."""
+    stays, _ = select_cohort(read_admissions(raw, True, {}), RULES)
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.process_time()
+        records = READERS[name](raw, stays, Path(folder))
+        cpu = time.process_time() - begin
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return {"records": records, "cpu": cpu, "peak_gb": peak}
+
+
+def in_own_process(name: str, raw: Path) -> dict[str, float]:
+    """Run one reader in a new process, on one core."""
+    line = [sys.executable, "-m", "tests.bench.event_pass", f"--reader={name}", f"--raw={raw}"]
+    one = {**os.environ, "POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(line, env=one, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def main() -> None:
@@ -141,37 +223,33 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=3_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--used", type=float, default=0.25, help="share of rows of used items")
+    parser.add_argument("--only", default="ours,gunzip,pyarrow,pandas,polars")
+    parser.add_argument("--reader", help="run this reader on --raw and print what it took")
+    parser.add_argument("--raw", type=Path)
     options = parser.parse_args()
-    readers: dict[str, Callable[[Path, pd.DataFrame, Path], int]] = {
-        "ours": ours,
-        "gunzip": gunzip,
-        "pandas": in_pandas,
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in readers}
+    if options.reader:
+        print(json.dumps(measure(options.reader, options.raw)))
+        return
+    names = [n for n in options.only.split(",") if n != "polars" or find_spec("polars")]
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as folder:
-        raw, work = Path(folder) / "raw", Path(folder) / "work"
-        work.mkdir()
+        raw = Path(folder) / "raw"
         write_tables(raw, options.rows, options.used)
         packed = (raw / "icu/chartevents.csv.gz").stat().st_size
-        stays, _ = select_cohort(read_admissions(raw, True, {}), RULES)
         for _ in range(options.rounds):
-            for name, read in readers.items():
-                begin = time.process_time()
-                print(name, read(raw, stays, work))
-                seconds[name].append(time.process_time() - begin)
-    median = {name: statistics.median(values) for name, values in seconds.items()}
+            for name in names:
+                runs[name].append(in_own_process(name, raw))
     print(f"{options.rows:,} rows, {packed / 1e6:.0f} MB packed, {options.rounds} rounds")
-    print(f"{'':8} {'CPU s':>8} {'s per 20 M rows':>16} {'rows per CPU s':>16} {'to ours':>8}")
-    for name, value in median.items():
-        rate, whole = options.rows / value, value / options.rows * 20e6
-        print(f"{name:8} {value:8.2f} {whole:16.2f} {rate:16,.0f} {value / median['ours']:8.2f}")
-    result = {
-        "rows": options.rows,
-        "packed_bytes": packed,
-        "cpu_seconds": seconds,
-        "ratio_to_ours": {name: value / median["ours"] for name, value in median.items()},
-    }
-    print(json.dumps(result))
+    print(
+        f"{'':8} {'CPU s':>8} {'s per 20 M rows':>16} {'records':>12} {'peak GB':>8} {'to ours':>8}"
+    )
+    cpu = {name: statistics.median(run["cpu"] for run in runs[name]) for name in names}
+    for name in names:
+        last, whole = runs[name][-1], cpu[name] / options.rows * 20e6
+        ratio = cpu[name] / cpu[names[0]]
+        line = f"{name:8} {cpu[name]:8.2f} {whole:16.2f} {last['records']:12,}"
+        print(f"{line} {last['peak_gb']:8.2f} {ratio:8.2f}")
+    print(json.dumps({"rows": options.rows, "packed_bytes": packed, "runs": runs}))
 
 
 if __name__ == "__main__":
