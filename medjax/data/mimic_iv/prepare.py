@@ -106,8 +106,9 @@ def prepare(args: argparse.Namespace) -> None:
     own = read_own_labels(args.labels) if args.labels else None
     channels = read_channels(args.channels) if args.channels else load_channels()
     if args.dry_run:
-        report.print_forecast(args.raw, args.out, args.workers)
+        report.print_forecast(args.raw, args.out, args.workers, len(tasks))
         return
+    report.check_space(args.out, report.forecast(args.raw, len(tasks)).disk)
     for name in TABLES:
         open_event_table(args.raw, name).position.close()
     lists = args.split == "published"

@@ -63,7 +63,9 @@ def task_spec(task: Task, label_names: Sequence[str], channels: Channels) -> Set
         "stay_id": tfds.features.Scalar(np.int64),
         "subject_id": tfds.features.Scalar(np.int64),
         "episode": tfds.features.Text(),
-        "series": tfds.features.Tensor(shape=(None, len(channels.header())), dtype=np.float32),
+        "series": tfds.features.Tensor(
+            shape=(None, len(channels.header())), dtype=np.float32, encoding="bytes"
+        ),
         "period_length": tfds.features.Tensor(shape=(), dtype=np.float64, encoding="bytes"),
         "age": tfds.features.Scalar(np.float32),
         "gender": tfds.features.Text(),

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from medjax import prepare as command
 from medjax.data.manifest import read_manifest
 from medjax.data.mimic_iv import prepare as source
+from medjax.data.mimic_iv import report
 from medjax.data.mimic_iv.tasks import DEFAULT_TASKS
 from medjax.data.prepared import open_set
 from medjax.errors import UsageError, UserError
@@ -158,6 +160,21 @@ def test_dry_run_writes_nothing(
     assert command.main(["mimic_iv", f"--raw={raw}", f"--out={out}", "--dry_run"]) == 0
     assert not out.exists()
     assert "rows" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", [[], ["--dry_run"]])
+def test_too_little_space_is_told_before_anything_is_written(
+    option: list[str],
+    raw: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(report.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    out = tmp_path / "out"
+    assert command.main(["mimic_iv", f"--raw={raw}", f"--out={out}", *option]) == 1
+    assert not out.exists()
+    assert "GB needed" in capsys.readouterr().err
 
 
 def test_a_log_holds_the_error_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
