@@ -49,6 +49,7 @@ def kl_alignment(
 
     Both are [batch, features]; no gradient reaches the target.
     """
+    target, features = target.astype(jnp.float32), features.astype(jnp.float32)
     log_p = jax.nn.log_softmax(jax.lax.stop_gradient(target) / temperature)
     log_q = jax.nn.log_softmax(features / temperature)
     return masked_mean((jnp.exp(log_p) * (log_p - log_q)).sum(-1), mask)
@@ -60,6 +61,7 @@ def cosine_alignment(
     """Return 1 - the mean cosine between the rows of two [batch, features] arrays."""
 
     def unit(x: jax.Array) -> jax.Array:
+        x = x.astype(jnp.float32)
         # The floor under the squared norm keeps the gradient of an all-zero row finite.
         square = jnp.square(x).sum(-1, keepdims=True)
         return x * jax.lax.rsqrt(jnp.maximum(square, 1e-24))

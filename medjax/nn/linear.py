@@ -9,7 +9,7 @@ from medjax.nn.initializers import uniform
 
 
 class Linear(nn.Module):
-    """x [..., inputs] -> x @ kernel + bias [..., features].
+    """x [..., inputs] -> x @ kernel + bias [..., features]; the bias can be left out.
 
     Kernel and bias are drawn from U(-b, b) with b = 1 / sqrt(inputs), PyTorch's default, unless
     initialisers are given.
@@ -19,6 +19,7 @@ class Linear(nn.Module):
     kernel_init: Initializer | None = None
     bias_init: Initializer | None = None
     dtype: jnp.dtype = jnp.float32
+    use_bias: bool = True
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -27,5 +28,8 @@ class Linear(nn.Module):
         kernel = self.param(
             "kernel", self.kernel_init or default, (inputs, self.features), jnp.float32
         )
+        x = x.astype(self.dtype) @ kernel.astype(self.dtype)
+        if not self.use_bias:
+            return x
         bias = self.param("bias", self.bias_init or default, (self.features,), jnp.float32)
-        return x.astype(self.dtype) @ kernel.astype(self.dtype) + bias.astype(self.dtype)
+        return x + bias.astype(self.dtype)

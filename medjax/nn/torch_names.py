@@ -23,7 +23,8 @@ class Layer(NamedTuple):
     path: tuple[str, ...]
     """Path of its module in our tree."""
     kind: str
-    """"conv", "linear", "batch_norm" or "lstm"."""
+    """"conv", "linear", "batch_norm", "lstm", or "parameter": one array that belongs to no layer,
+    whose whole name and path stand here."""
 
 
 class _Leaf(NamedTuple):
@@ -73,6 +74,28 @@ _COUNTER = "num_batches_tracked"
 """BatchNorm's step counter: without effect where the momentum is fixed, so we hold none."""
 
 
+class _Array(NamedTuple):
+    published: str
+    key: tuple[str, ...]
+    to_ours: Callable[[np.ndarray], np.ndarray]
+    to_torch: Callable[[np.ndarray], np.ndarray]
+
+
+def _arrays(layer: Layer) -> list[_Array]:
+    """Return every array that a layer may hold, under both its names."""
+    if layer.kind == "parameter":
+        return [_Array(layer.published, ("params", *layer.path), _same, _same)]
+    return [
+        _Array(
+            f"{layer.published}.{suffix}",
+            (leaf.collection, *layer.path, leaf.name),
+            leaf.to_ours,
+            leaf.to_torch,
+        )
+        for suffix, leaf in _LEAVES[layer.kind].items()
+    ]
+
+
 def under(layers: Iterable[Layer], published: str, path: tuple[str, ...]) -> list[Layer]:
     """Set a table under a prefix of both names."""
     return [
@@ -88,19 +111,16 @@ def from_torch(layers: Sequence[Layer], state_dict: StateDict) -> dict[str, Any]
     Raises:
         UserError: a name that the table does not know.
     """
+    known = {array.published: array for layer in layers for array in _arrays(layer)}
+    counters = {f"{layer.published}.{_COUNTER}" for layer in layers if layer.kind == "batch_norm"}
     flat: dict[tuple[str, ...], np.ndarray] = {}
-    known = {layer.published: layer for layer in layers}
     for name, value in state_dict.items():
-        prefix, _, suffix = name.rpartition(".")
-        layer = known.get(prefix)
-        if layer is not None and layer.kind == "batch_norm" and suffix == _COUNTER:
+        if name in counters:
             continue
-        if layer is None or suffix not in _LEAVES[layer.kind]:
+        if name not in known:
             raise UserError(f"weight {name!r} belongs to no layer of this network")
-        leaf = _LEAVES[layer.kind][suffix]
-        flat[(leaf.collection, *layer.path, leaf.name)] = np.ascontiguousarray(
-            leaf.to_ours(np.asarray(value))
-        )
+        array = known[name]
+        flat[array.key] = np.ascontiguousarray(array.to_ours(np.asarray(value)))
     return traverse_util.unflatten_dict(flat)
 
 
@@ -116,11 +136,10 @@ def to_torch(layers: Sequence[Layer], variables: Mapping[str, Any]) -> dict[str,
     state_dict: dict[str, np.ndarray] = {}
     for layer in layers:
         found = False
-        for suffix, leaf in _LEAVES[layer.kind].items():
-            key = (leaf.collection, *layer.path, leaf.name)
-            if key in flat:
-                value = leaf.to_torch(np.asarray(flat.pop(key)))
-                state_dict[f"{layer.published}.{suffix}"] = np.ascontiguousarray(value)
+        for array in _arrays(layer):
+            if array.key in flat:
+                value = array.to_torch(np.asarray(flat.pop(array.key)))
+                state_dict[array.published] = np.ascontiguousarray(value)
                 found = True
         if found and layer.kind == "batch_norm":
             state_dict[f"{layer.published}.{_COUNTER}"] = np.zeros((), np.int64)

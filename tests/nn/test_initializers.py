@@ -26,3 +26,13 @@ def test_linear_draws_within_its_fan_in() -> None:
     params = Linear(300).init(KEY, x)["params"]
     for leaf in (params["kernel"], params["bias"]):
         assert 0.045 < np.abs(leaf).max() <= 0.05
+
+
+def test_linear_without_a_bias_has_none() -> None:
+    x = np.ones((2, 3), np.float32)
+    layer = Linear(4, use_bias=False)
+    variables = layer.init(KEY, x)
+    assert set(variables["params"]) == {"kernel"}
+    np.testing.assert_allclose(
+        layer.apply(variables, x), x @ variables["params"]["kernel"], rtol=1e-6
+    )
