@@ -12,7 +12,7 @@ from medjax.errors import UsageError
 from medjax.run.compat import set_unless_named
 from medjax.systems.medfuse.choices import CHOICES as CHOICES
 from medjax.systems.medfuse.parts import hourly_fields
-from medjax.systems.medfuse.published import fields
+from medjax.systems.medfuse.published import BEST_HEAD, fields
 
 
 def get_config() -> ConfigDict:
@@ -99,6 +99,18 @@ def stage(fusion: str, labels: str, pairs: str) -> ConfigDict:
     s.model.batch_statistics = "global"  # or "per_group": `groups` equal parts of the batch
     s.model.groups = 1
     s.model.absent_images = "masked"  # "zeros": stand in BatchNorm statistics as zero images
+    # fusion "lstm": which token comes first, and what a stay without an image reads.
+    s.model.modality_order = "ehr_first"  # or "image_first"
+    s.model.image_first_unpaired = "ehr_only"  # or "zero_image": zeros, never its series
+    # fusion "early", "joint": what stands for an absent image's features.
+    s.model.missing_token = "none"  # as absent_images has it; or "zeros", "learnable"
+    # fusion "lstm_with_token" (series, SEP, image, CLS): what a stay without an image reads.
+    s.model.token_unpaired = "ehr_sep_cls"  # or "ehr_sep"
+    # fusion "mmtm", "daft": blocks after the stem (0), a stage (1 to 4), or all of these (-1).
+    s.model.layer_after = 4
+    s.model.squeeze_mean = "masked"  # over a row's own hours; "padded": over the longest row's
+    s.model.mmtm_ratio = 4.0
+    s.model.daft_activation = "linear"  # of the scale; or "sigmoid", "tanh"
     s.data = ConfigDict()
     s.data.labels = labels  # "task", or "radiology": the 14 labels of the film
     s.data.pairs = pairs
@@ -133,6 +145,9 @@ def stage(fusion: str, labels: str, pairs: str) -> ConfigDict:
     s.train.plateau = ConfigDict({"factor": 0.5, "patience": 10, "threshold": 1e-4})
     s.train.epoch_order = "train_then_validate"
     s.train.frozen_encoder_mode = "eval"
+    s.train.align = 0.0  # weight of the distance between both modalities' features in the loss
+    s.train.mmtm_ehr_optimizer = "ehr"  # "visual_copy": the series' step holds the image network
+    s.train.mmtm_select_head = "joint"  # "max_of_four": by the best head's mean AUROC
     s.train.on_not_finite = "stop"  # or "skip"
     s.train.save_every = 1000  # steps, besides at every evaluation; 0: only there
     s.train.log_every = 10  # steps
@@ -280,6 +295,52 @@ def ensemble(config: ConfigDict) -> None:
     config.evaluation.late_fusion_weights = "average"
 
 
+def early_token(config: ConfigDict) -> None:
+    """Early fusion of every stay, a learned token in place of an absent image."""
+    early(config)
+    config.fusion.model.missing_token = "learnable"
+    config.fusion.data.pairs = "partial_ehr_cxr"
+    config.fusion.optimizer.learning_rate = rate(config, 9.084e-5, 3.0951e-4)
+
+
+def joint_token(config: ConfigDict) -> None:
+    """Joint fusion of every stay, a learned token in place of an absent image."""
+    joint(config)
+    config.fusion.model.missing_token = "learnable"
+    config.fusion.data.pairs = "partial_ehr_cxr"
+    config.fusion.optimizer.learning_rate = rate(config, 3.831e-5, 7.5645e-4)
+
+
+def lstm_token(config: ConfigDict) -> None:
+    """MedFuse with a separator and an end token for the fusion LSTM."""
+    config.fusion.model.fusion = "lstm_with_token"
+
+
+def reversed_order(config: ConfigDict) -> None:
+    """MedFuse with the image's token before the series' (the replication's variant)."""
+    config.fusion.model.modality_order = "image_first"
+
+
+def mmtm(config: ConfigDict) -> None:
+    """Multimodal transfer modules between both encoders, three optimiser steps a batch."""
+    between_encoders(config, "mmtm", layer_after=4)
+    config.fusion.optimizer.learning_rate = rate(config, 5.326e-5, 4.355e-5)
+
+
+def daft(config: ConfigDict) -> None:
+    """Dynamic affine transforms of the series by the image network's maps."""
+    between_encoders(config, "daft", layer_after=3 if config.data.task == "phenotyping" else 4)
+    config.fusion.optimizer.learning_rate = rate(config, 6.493e-5, 6.493e-5)
+
+
+def between_encoders(config: ConfigDict, fusion: str, layer_after: int) -> None:
+    """Train both encoders from the start with blocks between them."""
+    joint(config)
+    config.fusion.model.fusion = fusion
+    # The smallest image network has one stage.
+    config.fusion.model.layer_after = layer_after if config.size != "smoke" else 1
+
+
 def radiology(config: ConfigDict) -> None:
     """The image encoder alone, on the 14 labels of the films."""
     config.stages = ("cxr",)
@@ -351,6 +412,12 @@ RUNS = (
     joint,
     late,
     ensemble,
+    early_token,
+    joint_token,
+    lstm_token,
+    reversed_order,
+    mmtm,
+    daft,
     radiology,
     hypotheses,
 )
@@ -381,6 +448,10 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
     set_unless_named(config, hourly_fields(config), named)
     if config.compat == "published":
         set_unless_named(config, fields(("cxr", "ehr", "fusion", *config.stages)), named)
+    for name in config.stages:
+        s = config[name]
+        if s.model.fusion == "mmtm" and s.train.mmtm_select_head == "max_of_four":
+            set_unless_named(config, {f"{name}.train.monitor": BEST_HEAD}, named)
     from_nothing = "cxr" in config.stages and not config.cxr.init_from
     if config.size == "published" and config.cxr.data.labels == "radiology" and from_nothing:
         backbone = config.cxr.model.backbone

@@ -22,7 +22,7 @@ class Prediction(NamedTuple):
     cxr: jax.Array | None
     """Features of the film as the fusion read them [batch, features]."""
     heads: Mapping[str, jax.Array] = {}
-    """Logits of further heads [batch, classes] by name; MMTM has a head for each modality."""
+    """Logits of further heads [batch, classes] by name; MMTM has one for each modality alone."""
     alignment: jax.Array | None = None
     """Distance of both modalities' features, a mean over rows; None where a fusion has none."""
 

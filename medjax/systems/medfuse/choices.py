@@ -1,17 +1,28 @@
 """The values that the fields of configs/medfuse.py may take, by the end of a field's name."""
 
+from medjax.systems.medfuse.freezing import FUSIONS
+
 CHOICES = {
     "compat": ("default", "published"),
     "data.task": (
         *("in_hospital_mortality", "phenotyping", "decompensation", "length_of_stay"),
         *("multitask", "own"),
     ),
-    "fusion": ("lstm", "uni_ehr", "uni_cxr", "uni_ehr_lstm", "early", "joint", "late"),
+    "fusion": FUSIONS,
     "labels": ("task", "radiology"),
     "pairs": ("paired_ehr_cxr", "paired_ehr", "partial_ehr", "partial_ehr_cxr", "radiology"),
     "backbone": ("resnet4", "resnet10", "resnet18", "resnet34", "resnet50", "densenet121"),
     "batch_statistics": ("global", "per_group"),
     "absent_images": ("masked", "zeros"),
+    "modality_order": ("ehr_first", "image_first"),
+    "image_first_unpaired": ("ehr_only", "zero_image"),
+    "missing_token": ("none", "zeros", "learnable"),
+    "token_unpaired": ("ehr_sep_cls", "ehr_sep"),
+    "layer_after": (-1, 0, 1, 2, 3, 4),
+    "squeeze_mean": ("masked", "padded"),
+    "daft_activation": ("linear", "sigmoid", "tanh"),
+    "mmtm_ehr_optimizer": ("ehr", "visual_copy"),
+    "mmtm_select_head": ("joint", "max_of_four"),
     "unpaired_sampling": ("each_once", "random_with_replacement"),
     "epoch_order": ("train_then_validate", "validate_then_train"),
     "frozen_encoder_mode": ("eval", "train"),

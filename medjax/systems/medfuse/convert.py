@@ -26,6 +26,7 @@ from medjax.nn.torch_names import (
 )
 from medjax.systems.medfuse import published
 from medjax.systems.medfuse.network import SMALL_RESNETS
+from medjax.systems.medfuse.positions import LAST
 from medjax.systems.medfuse.recognise import describe, published_shapes
 from medjax.weights.converter import Converter, Fields, Model
 from medjax.weights.image_networks import today_name
@@ -59,8 +60,35 @@ def image_encoder_layers(backbone: str, stage_sizes: Sequence[int] = ()) -> list
     ]
 
 
+def mmtm_layers() -> list[Layer]:
+    """Published names of MMTM's blocks and joint head."""
+    parts = {"fc_squeeze": "squeeze", "fc_visual": "image_gate", "fc_skeleton": "series_gate"}
+    blocks = [
+        Layer(f"mmtm{index}.{published}", (f"mmtm_{index}", ours), "linear")
+        for index in range(LAST + 1)
+        for published, ours in parts.items()
+    ]
+    return [*blocks, Layer("joint_cls.0", ("joint_head", "linear"), "linear")]
+
+
+def daft_layers() -> list[Layer]:
+    """Published names of DAFT's blocks."""
+    return [
+        Layer(f"daft_layer_{index}.aux.aux_{part}", (f"daft_{index}", part), "linear")
+        for index in range(LAST + 1)
+        for part in ("base", "out")
+    ]
+
+
+def token_layers() -> list[Layer]:
+    """Published names of the learned tokens."""
+    return [
+        Layer(name, (name,), "parameter") for name in ("missing_token", "sep_token", "cls_token")
+    ]
+
+
 def fusion_layers(backbone: str, layers: int, stage_sizes: Sequence[int] = ()) -> list[Layer]:
-    """Published names of the whole model."""
+    """Published names of a whole model, whatever its fusion."""
     return [
         *under(series_encoder_layers(layers), "ehr_model", ()),
         *under(image_encoder_layers(backbone, stage_sizes), "cxr_model", ()),
@@ -68,6 +96,9 @@ def fusion_layers(backbone: str, layers: int, stage_sizes: Sequence[int] = ()) -
         Layer("fused_cls.0", ("fused_head", "linear"), "linear"),
         Layer("lstm_fused_cls.0", ("lstm_head", "linear"), "linear"),
         Layer("lstm_fusion_layer", ("fusion_lstm",), "lstm"),
+        *token_layers(),
+        *mmtm_layers(),
+        *daft_layers(),
     ]
 
 

@@ -15,6 +15,7 @@ from medjax.metrics.subsets import crossed, range_subsets, subset_metrics
 from medjax.metrics.tables import Table, result_tables
 from medjax.run.system import Outputs
 from medjax.systems.medfuse.data import NO_FILM, Stays
+from medjax.systems.medfuse.published import BEST_HEAD
 
 PHENOTYPE_TYPES = "AAAMCCAMMCMCCCAACMAAAAAAA"
 """Of the 25 phenotypes in the order of their names: acute, mixed, chronic (benchmark's table)."""
@@ -54,16 +55,22 @@ def evaluate(
 ) -> dict[str, Metric]:
     """Return the metrics of one split; intervals at the end, or always as published.
 
-    A network with further heads has the metrics of each too, "HEAD.auroc/macro". `parts` are the
-    subsets that are scored as well.
+    A network with further heads has the metrics of each too, "HEAD.auroc/macro", and during
+    training the best mean AUROC of all. `parts` are the subsets that are scored as well.
     """
     if "labels" not in outputs:
         return {"labels": Metric(None, reason="the data has no labels")}
     metrics: dict[str, Metric] = {}
-    for head, probabilities in {"": outputs["probability"], **head_probabilities(outputs)}.items():
+    heads = {"": outputs["probability"], **head_probabilities(outputs)}
+    for head, probabilities in heads.items():
         of_head = _metrics(outputs["labels"], probabilities, names, config, final, parts or {})
         prefix = f"{head}." if head else ""
         metrics |= {f"{prefix}{name}": metric for name, metric in of_head.items()}
+    if len(heads) > 1 and not final:  # A choice by what is reported would flatter it.
+        metrics[BEST_HEAD] = max(
+            (metric for name, metric in metrics.items() if name.endswith("auroc/macro")),
+            key=lambda metric: -np.inf if metric.value is None else metric.value,
+        )
     loss = float(outputs["loss"].astype(np.float64).mean())
     return {**metrics, "loss": Metric(loss, n=len(outputs["labels"]))}
 

@@ -1,19 +1,29 @@
 """Which parts of MedFuse train under which fusion, and in which mode the frozen ones run."""
 
-from medjax.errors import UsageError, nearest
+from collections.abc import Collection
 
-FUSIONS = ("lstm", "uni_ehr", "uni_cxr", "uni_ehr_lstm", "early", "joint", "unified", "late")
+from medjax.errors import UsageError, nearest
+from medjax.systems.medfuse.positions import EVERYWHERE, positions
+
+_CONCATENATED = {"ehr", "cxr", "projection", "fused_head", "missing_token"}
 
 _IN_USE = {
     "lstm": {"ehr", "cxr", "projection", "fusion_lstm", "lstm_head"},
     "uni_ehr": {"ehr", "ehr_head"},
     "uni_cxr": {"cxr", "cxr_head"},
     "uni_ehr_lstm": {"ehr", "fusion_lstm", "lstm_head"},
-    "early": {"ehr", "cxr", "projection", "fused_head"},
-    "joint": {"ehr", "cxr", "projection", "fused_head"},
-    "unified": {"ehr", "cxr", "projection", "fused_head"},
+    "lstm_with_token": {
+        *("ehr", "cxr", "projection", "fusion_lstm", "lstm_head"),
+        *("sep_token", "cls_token"),
+    },
+    "early": _CONCATENATED,
+    "joint": _CONCATENATED,
+    "unified": _CONCATENATED,
+    "mmtm": {"ehr", "ehr_head", "cxr", "cxr_head", "mmtm", "projection", "joint_head"},
+    "daft": {"ehr", "ehr_head", "cxr", "daft"},
     "late": {"ehr", "ehr_head", "cxr", "cxr_head"},
 }
+FUSIONS = tuple(_IN_USE)
 _FROZEN = {
     "uni_ehr": {"cxr", "cxr_head"},
     "uni_ehr_lstm": {"cxr", "cxr_head"},
@@ -30,16 +40,59 @@ def check_fusion(fusion: str) -> None:
         raise UsageError(f"fusion {fusion!r} is none of {known}{nearest(fusion, FUSIONS)}")
 
 
-def role(fusion: str, path: tuple[str, ...]) -> str:
-    """Return "train", "frozen" or "unused" for the parameter at a path of `MedFuse`'s tree.
+def role(fusion: str, path: tuple[str, ...], layer_after: int = EVERYWHERE) -> str:
+    """Return "train", "frozen" or "unused" for the parameter at a path of a network's tree.
 
-    "unused" are parameters that the fusion never reads; they may be there after loading weights.
+    "unused" are parameters that no output of the fusion depends on; they may be there after loading
+    weights. `layer_after` is the position of the blocks of MMTM and DAFT.
     """
     check_fusion(fusion)
-    part = path[0]
+    part, index = _part(path[0])
     if part in _FROZEN.get(fusion, ()):
         return "frozen"
-    return "train" if part in _IN_USE[fusion] else "unused"
+    if part not in _IN_USE[fusion]:
+        return "unused"
+    if index is not None and index not in positions(layer_after):
+        return "unused"
+    # DAFT reads the film at its blocks alone: no later stage of the image network acts.
+    if fusion == "daft" and part == "cxr" and _position(path) > max(positions(layer_after)):
+        return "unused"
+    return "train"
+
+
+def mmtm_role(head: str, optimizer: str, layer_after: int, path: tuple[str, ...]) -> str:
+    """Return the role of a parameter in MMTM's optimiser step for one head's loss.
+
+    head: "ehr_only" trains the series encoder and its head, "cxr_only" the image network and its
+        head, both with the blocks; "joint" all that its loss reaches, which is not those two heads.
+    optimizer: "ehr" for that; "visual_copy" (published) lets the step of "ehr_only", as that of
+        "cxr_only", hold the image network, its head and the first block, and never the series
+        encoder or another block.
+    """
+    held: Collection[str] = {
+        "ehr_only": ("ehr", "ehr_head", "mmtm"),
+        "cxr_only": ("cxr", "cxr_head", "mmtm"),
+        "joint": _IN_USE["mmtm"] - {"ehr_head", "cxr_head"},
+    }[head]
+    part, index = _part(path[0])
+    if optimizer == "visual_copy" and head != "joint":
+        # The step of "ehr_only" holds the image network's head too; no gradient reaches it there.
+        held = ("cxr", "mmtm") if head == "ehr_only" else ("cxr", "cxr_head", "mmtm")
+        if index not in (None, 0):
+            return "unused"
+    return role("mmtm", path, layer_after) if part in held else "unused"
+
+
+def _part(name: str) -> tuple[str, int | None]:
+    """Split "mmtm_3" into ("mmtm", 3); other names have no index."""
+    stem, _, index = name.rpartition("_")
+    return (stem, int(index)) if stem in ("mmtm", "daft") and index.isdigit() else (name, None)
+
+
+def _position(path: tuple[str, ...]) -> int:
+    """Return the position after which a part of a ResNet stands: 0 for the stem, 1 for stage 0."""
+    stage = path[1].removeprefix("stages_")
+    return int(stage) + 1 if stage.isdigit() else 0
 
 
 def encoder_modes(fusion: str, frozen_mode: str, train: bool) -> tuple[bool, bool]:

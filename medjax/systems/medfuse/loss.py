@@ -1,10 +1,14 @@
-"""What MedFuse minimises: the mean binary cross entropy of the output that its fusion gives."""
+"""What MedFuse minimises: the mean binary cross entropy of the output that its fusion gives.
+
+Where asked for, the distance between both modalities' features is added.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
 
+from medjax.errors import UsageError
 from medjax.losses import masked_mean, sigmoid_cross_entropy
 from medjax.run.system import Aux, Batch, Variables
 from medjax.systems.medfuse.base import Prediction, TwoEncoders
@@ -47,16 +51,30 @@ def forward(
 
 
 def make_loss(
-    model: TwoEncoders, modes: Modes
+    model: TwoEncoders, modes: Modes, head: str | None = None, align: float = 0.0
 ) -> Callable[[Variables, Batch, jax.Array, jax.Array], tuple[jax.Array, Aux]]:
-    """Return the loss of an `Update` for a model that trains in these modes."""
+    """Return the loss of an `Update` for a model that trains in these modes.
+
+    head: whose cross entropy; None: the fusion's output. align: weight of the distance between the
+    modalities' features, which is then added.
+
+    Raises:
+        UsageError: `align` is given for a fusion that has no such distance (when traced).
+    """
 
     def loss(
         variables: Variables, batch: Batch, key: jax.Array, step: jax.Array
     ) -> tuple[jax.Array, Aux]:
         del step
         prediction, mutable = forward(model, variables, batch, key, modes)
-        entropy = sigmoid_cross_entropy(prediction.logits, batch["labels"])
-        return masked_mean(entropy, batch["mask"]), Aux(mutable, {})
+        logits = prediction.logits if head is None else prediction.heads[head]
+        total = masked_mean(sigmoid_cross_entropy(logits, batch["labels"]), batch["mask"])
+        if not align:
+            return total, Aux(mutable, {})
+        if prediction.alignment is None:
+            raise UsageError(f"fusion {model.fusion!r} aligns no features: train.align must be 0")
+        return total + align * prediction.alignment, Aux(
+            mutable, {"alignment": prediction.alignment}
+        )
 
     return loss

@@ -7,13 +7,20 @@ whenever these are loaded; the others belong to a run.
 from collections.abc import Iterable
 from typing import Any
 
-MODEL: dict[str, Any] = {"model.absent_images": "zeros"}
+MODEL: dict[str, Any] = {
+    "model.absent_images": "zeros",
+    "model.squeeze_mean": "padded",
+    "model.token_unpaired": "ehr_sep",
+    "model.image_first_unpaired": "zero_image",
+}
 """Fields of a stage, of the network."""
 
 TRAINING: dict[str, Any] = {
     "optimizer.b2": 0.9,
     "train.epoch_order": "validate_then_train",
     "train.frozen_encoder_mode": "train",
+    "train.mmtm_ehr_optimizer": "visual_copy",
+    "train.mmtm_select_head": "max_of_four",
 }
 """Fields of a stage, of its training."""
 
@@ -28,6 +35,9 @@ EVALUATION: dict[str, Any] = {
     "evaluation.bootstrap_one_class": "fail",
     "evaluation.late_fusion_candidate": "slip",
 }
+
+BEST_HEAD = "best_head.auroc/macro"
+"""The metric that MMTM's `mmtm_select_head` "max_of_four" selects by."""
 
 
 def fields(stages: Iterable[str]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from medjax.systems.medfuse.hypotheses import compare as compare
 from medjax.systems.medfuse.late_stage import late_stage
 from medjax.systems.medfuse.loss import EVALUATION as EVALUATION_MODES
 from medjax.systems.medfuse.loss import forward
+from medjax.systems.medfuse.mmtm import head_probabilities
 from medjax.systems.medfuse.network import init_network, make_model
 from medjax.systems.medfuse.updates import make_updates
 
@@ -71,6 +72,8 @@ def build(
     def predict(variables: Variables, batch: Batch, key: jax.Array) -> Mapping[str, jax.Array]:
         prediction, _ = forward(model, variables, batch, key, EVALUATION_MODES)
         outputs = {"probability": jax.nn.sigmoid(prediction.logits)}
+        for head, probability in head_probabilities(prediction.heads).items():
+            outputs[f"{head}.probability"] = probability
         if "labels" in batch:
             entropy = sigmoid_cross_entropy(prediction.logits, batch["labels"])
             outputs |= {"labels": batch["labels"], "loss": entropy.mean(-1)}

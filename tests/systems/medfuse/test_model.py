@@ -20,7 +20,7 @@ SMALL = {
     "vision_num_classes": 2,
     "dropout": 0.0,
 }
-BRANCHES = ("lstm", "uni_ehr", "uni_cxr", "uni_ehr_lstm", "joint")
+BRANCHES = ("lstm", "uni_ehr", "uni_cxr", "uni_ehr_lstm", "joint", "lstm_with_token")
 RNG = np.random.default_rng(3)
 BATCH = {
     "series": RNG.normal(size=(4, 5, 76)).astype(np.float32),
@@ -38,8 +38,10 @@ def every_part():
 
     def init(key):
         trees = [
-            MedFuse(fusion=fusion, **SMALL).init(key, **BATCH, train=False)
-            for fusion in ("lstm", "uni_ehr", "uni_cxr", "joint")
+            MedFuse(fusion=fusion, **SMALL, missing_token="learnable").init(
+                key, **BATCH, train=False
+            )
+            for fusion in ("lstm", "uni_ehr", "uni_cxr", "joint", "lstm_with_token")
         ]
         params = {name: part for tree in trees for name, part in tree["params"].items()}
         return {"params": params, "batch_stats": trees[0]["batch_stats"]}
@@ -71,7 +73,7 @@ def test_padding_rows_and_padded_time_touch_nothing(fusion: str) -> None:
     padded["image"] = BATCH["image"] * np.array([1, 1e3, 1, 1e3], np.float32)[:, None, None, None]
     with_padding, moved = run(model, variables, padded)
     alone, alone_moved = run(model, variables, FIRST_THREE)
-    close(jax.tree.map(lambda x: x[:3], with_padding), alone)
+    close(jax.tree.map(lambda x: x[:3] if x.ndim else x, with_padding), alone)
     close(moved, alone_moved)
 
 
@@ -108,6 +110,62 @@ def test_without_an_image_the_fusion_reads_the_series_alone() -> None:
     fused, _ = run(model, variables, none, train=False)
     alone, _ = run(single, variables, none, train=False)
     np.testing.assert_allclose(fused.logits, alone.logits, atol=1e-6)
+
+
+def logits_of(batch: dict, **options) -> np.ndarray:
+    model, variables = make(**options)
+    return np.asarray(run(model, variables, batch, train=False)[0].logits)
+
+
+def test_a_missing_token_stands_for_an_absent_image_alone() -> None:
+    """Learned or zero, in place of the projected features; rows with an image do not change."""
+    plain = logits_of(FIRST_THREE, fusion="joint")
+    zeros = logits_of(FIRST_THREE, fusion="joint", missing_token="zeros", absent_images="zeros")
+    learned = logits_of(FIRST_THREE, fusion="joint", missing_token="learnable")
+    np.testing.assert_allclose(zeros, plain, atol=1e-6)
+    np.testing.assert_allclose(learned[[0, 2]], plain[[0, 2]], atol=1e-6)
+    _, variables = make("joint")
+    head = variables["params"]["fused_head"]["linear"]["kernel"][SMALL["dim"] :]
+    token = variables["params"]["missing_token"]
+    np.testing.assert_allclose(learned[1] - plain[1], token @ head, atol=1e-5)
+
+
+def test_the_film_first_is_read_first_and_dropped_where_absent() -> None:
+    ours = logits_of(FIRST_THREE, fusion="lstm", modality_order="image_first")
+    alone = logits_of(FIRST_THREE, fusion="uni_ehr_lstm")
+    np.testing.assert_allclose(ours[1], alone[1], atol=1e-6)
+    assert not np.allclose(ours[0], logits_of(FIRST_THREE, fusion="lstm")[0], atol=1e-3)
+
+
+def test_published_film_first_gives_every_row_without_a_film_one_prediction() -> None:
+    options = {"modality_order": "image_first", "image_first_unpaired": "zero_image"}
+    none = dict(FIRST_THREE, has_image=np.zeros(3, bool))
+    logits = logits_of(none, fusion="lstm", **options)
+    np.testing.assert_array_equal(logits, np.broadcast_to(logits[:1], logits.shape))
+
+
+def test_a_row_without_a_film_reads_series_separator_and_end() -> None:
+    """The published one never reads the end: another end token changes nothing."""
+    _, variables = make("lstm_with_token")
+    other = {**variables["params"], "cls_token": variables["params"]["cls_token"] + 1}
+    for unpaired, reads in (("ehr_sep_cls", True), ("ehr_sep", False)):
+        model, _ = make("lstm_with_token", token_unpaired=unpaired)
+        before, after = (
+            np.asarray(run(model, {**variables, "params": p}, FIRST_THREE, train=False)[0].logits)
+            for p in (variables["params"], other)
+        )
+        assert (not np.allclose(before[1], after[1], atol=1e-5)) == reads
+        assert not np.allclose(before[0], after[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("fusion", ["lstm", "joint", "lstm_with_token"])
+def test_the_alignment_is_the_cosine_of_paired_rows(fusion: str) -> None:
+    model, variables = make(fusion)
+    prediction, _ = run(model, variables, FIRST_THREE, train=False)
+    ehr, cxr = (np.asarray(x)[[0, 2]] for x in (prediction.ehr, prediction.cxr))
+    norms = np.linalg.norm(ehr, axis=1) * np.linalg.norm(cxr, axis=1)
+    expected = 1 - np.mean((ehr * cxr).sum(1) / norms)
+    np.testing.assert_allclose(prediction.alignment, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("fusion", BRANCHES)
@@ -176,6 +234,9 @@ def test_bf16_keeps_float32_parameters_and_logits() -> None:
         ({"fusion": "lstm", "absent_images": "skip"}, "absent_images"),
         ({"fusion": "lstm", "labels": "cxr"}, "labels"),
         ({"fusion": "joint", "labels": "radiology"}, "radiology"),
+        ({"fusion": "lstm_with_token", "labels": "radiology"}, "radiology"),
+        ({"fusion": "joint", "missing_token": "zero"}, "missing_token"),
+        ({"fusion": "lstm", "modality_order": "cxr_first"}, "modality_order"),
     ],
 )
 def test_unknown_options_are_refused(options: dict, message: str) -> None:
