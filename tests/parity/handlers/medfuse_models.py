@@ -9,13 +9,15 @@ import numpy as np
 
 from medjax import losses
 from medjax.nn.torch_names import from_torch, to_torch
+from medjax.systems.medfuse.base import Prediction, TwoEncoders
 from medjax.systems.medfuse.convert import (
     from_published,
     image_encoder_layers,
     series_encoder_layers,
 )
 from medjax.systems.medfuse.encoders import Head, SeriesEncoder, make_backbone
-from medjax.systems.medfuse.model import MedFuse
+from medjax.systems.medfuse.mmtm import head_probabilities
+from medjax.systems.medfuse.network import make_network
 from tests.parity.harness import Case, handles
 
 OPTIONS = frozenset(
@@ -31,7 +33,6 @@ OPTIONS = frozenset(
         "layers",
         "kind",
         "train_mode",
-        # Of classes that none of these kinds builds; align stands at 0 throughout.
         "layer_after",
         "mmtm_ratio",
         "daft_activation",
@@ -43,7 +44,7 @@ OPTIONS = frozenset(
 
 def check_plain(case: Case) -> None:
     """Options that these handlers know only in one value."""
-    assert not case.config["pretrained"] and case.config["align"] == 0
+    assert not case.config["pretrained"]
 
 
 def channels_last(images: np.ndarray) -> np.ndarray:
@@ -112,28 +113,48 @@ def cxr_encoder_train(case: Case) -> dict[str, np.ndarray]:
     }
 
 
-def published_model(config: dict[str, Any]) -> MedFuse:
-    """The model of a case's options, as published."""
-    return MedFuse(
-        fusion=config["fusion_type"],
-        backbone=config["vision_backbone"],
-        dim=config["dim"],
-        layers=config["layers"],
-        dropout=config["dropout"],
-        num_classes=config["num_classes"],
-        vision_num_classes=config["vision_num_classes"],
-        labels=config["labels_set"],
-        absent_images="zeros",
-    )
+def published_model(config: dict[str, Any]) -> TwoEncoders:
+    """The network of a case's options, as published."""
+    common = {
+        "fusion": config["fusion_type"],
+        "backbone": config["vision_backbone"],
+        "dim": config["dim"],
+        "layers": config["layers"],
+        "dropout": config["dropout"],
+        "num_classes": config["num_classes"],
+        "vision_num_classes": config["vision_num_classes"],
+        "labels": config["labels_set"],
+        "absent_images": "zeros",
+    }
+    if config["fusion_type"] in ("mmtm", "daft"):
+        common["layers"] = min(config["layers"], 2)  # The original reads two layers only.
+    options = {
+        "layer_after": config["layer_after"],
+        "squeeze_mean": "padded",
+        "mmtm_ratio": config["mmtm_ratio"],
+        "daft_activation": config["daft_activation"],
+        "modality_order": "ehr_first",
+        "image_first_unpaired": "zero_image",
+        "token_unpaired": "ehr_sep",
+        "missing_token": config["missing_token"] or "none",
+    }
+    return make_network(common, options)
+
+
+def reads_pairs(config: dict[str, Any]) -> bool:
+    """Whether the original's fusion asks which rows have an image."""
+    concatenated = config["fusion_type"] in ("joint", "early")
+    return config["fusion_type"].startswith("lstm") or (concatenated and config["missing_token"])
 
 
 def model_inputs(config: dict[str, Any], inputs: dict[str, np.ndarray], suffix: str = "") -> dict:
     """Our model's arguments from the original's."""
-    length, has_image = inputs["seq_lengths" + suffix], inputs["pairs" + suffix]
+    length = inputs["seq_lengths" + suffix]
+    has_image = inputs.get("pairs" + suffix, np.ones(len(length), bool))
     if config["labels_set"] == "radiology":
         # There an unpaired row is one without a series; every row has its image.
         length, has_image = np.where(has_image, length, 0), np.ones_like(has_image)
-    elif config["fusion_type"] != "lstm":
+    elif not reads_pairs(config):
         has_image = np.ones_like(has_image)  # The other fusions read the images as they stand.
     return {
         "series": inputs["x" + suffix],
@@ -144,24 +165,93 @@ def model_inputs(config: dict[str, Any], inputs: dict[str, np.ndarray], suffix: 
     }
 
 
+def predict(
+    model: TwoEncoders, variables: dict[str, Any], inputs: dict[str, np.ndarray]
+) -> Prediction:
+    return jax.jit(partial(model.apply, train=False))(variables, **inputs)
+
+
+def variables_of(case: Case) -> dict[str, Any]:
+    """Our variables from a case's weights."""
+    backbone, layers = case.config["vision_backbone"], case.config["layers"]
+    return from_published(case.weights, backbone=backbone, layers=layers)
+
+
+def fused_outputs(config: dict[str, Any], prediction: Prediction) -> dict[str, np.ndarray]:
+    """What the original's vector fusions give."""
+    name = config["fusion_type"]
+    names = ("joint", "early", "unified") if name in ("joint", "early", "unified") else (name,)
+    features = {"ehr_feats": prediction.ehr, "cxr_feats": prediction.cxr}
+    return {
+        **dict.fromkeys(names, jax.nn.sigmoid(prediction.logits)),
+        **{key: value for key, value in features.items() if value is not None},
+    }
+
+
 @handles("medfuse", "fusion", config=OPTIONS)
 def fusion(case: Case) -> dict[str, np.ndarray]:
     check_plain(case)
     config = case.config
+    assert not config["train_mode"] and config["missing_token"] is None
+    inputs = model_inputs(config, case.inputs)
+    return fused_outputs(config, predict(published_model(config), variables_of(case), inputs))
+
+
+@handles("medfuse", "fusion_reversed", config=OPTIONS)
+def fusion_reversed(case: Case) -> dict[str, np.ndarray]:
+    check_plain(case)
+    config = case.config
+    assert not config["train_mode"] and config["missing_token"] is None
+    model = published_model(config).clone(modality_order="image_first")
+    inputs = model_inputs(config, case.inputs)
+    return fused_outputs(config, predict(model, variables_of(case), inputs))
+
+
+@handles("medfuse", "token_fusion", config=OPTIONS)
+def token_fusion(case: Case) -> dict[str, np.ndarray]:
+    """The original reads the image of every row, with a token instead of an unpaired one's features
+    in the fusion only: the average of both heads and the alignment see the images all the same."""
+    check_plain(case)
+    config, variables = case.config, variables_of(case)
     assert not config["train_mode"]
-    name = config["fusion_type"]
-    variables = from_published(
-        case.weights, backbone=config["vision_backbone"], layers=config["layers"]
-    )
-    apply = jax.jit(partial(published_model(config).apply, train=False))
-    prediction = apply(variables, **model_inputs(config, case.inputs))
-    probabilities = jax.nn.sigmoid(prediction.logits)
-    names = ("joint", "early", "unified") if name in ("joint", "early", "unified") else (name,)
-    features = {"ehr_feats": prediction.ehr, "cxr_feats": prediction.cxr}
+    model, inputs = published_model(config), model_inputs(config, case.inputs)
+    outputs = fused_outputs(config, predict(model, variables, inputs))
+    if config["fusion_type"] in ("joint", "early"):
+        every_image = {**inputs, "has_image": np.ones_like(inputs["has_image"])}
+        alone = [
+            jax.nn.sigmoid(predict(model.clone(fusion=name), variables, every_image).logits)
+            for name in ("uni_ehr", "uni_cxr")
+        ]
+        outputs["late_avg"] = (alone[0] + alone[1]) / 2
+        outputs["align_loss"] = predict(model, variables, every_image).alignment
+    return outputs
+
+
+@handles("medfuse", "mmtm", config=OPTIONS)
+def mmtm(case: Case) -> dict[str, np.ndarray]:
+    check_plain(case)
+    config = case.config
+    assert not config["train_mode"]
+    inputs = model_inputs(config, case.inputs)
+    prediction = predict(published_model(config), variables_of(case), inputs)
+    logits = {**prediction.heads, "joint": prediction.logits}
     return {
-        **dict.fromkeys(names, probabilities),
-        **{key: value for key, value in features.items() if value is not None},
+        **{name: jax.nn.sigmoid(value) for name, value in logits.items()},
+        **{f"{name}_scores": value for name, value in logits.items()},
+        "late_average": head_probabilities(prediction.heads)["late_average"],
+        "late_average_scores": (logits["cxr_only"] + logits["ehr_only"]) / 2,
+        "align_loss": prediction.alignment,
     }
+
+
+@handles("medfuse", "daft", config=OPTIONS)
+def daft(case: Case) -> dict[str, np.ndarray]:
+    check_plain(case)
+    config = case.config
+    assert not config["train_mode"]
+    inputs = model_inputs(config, case.inputs)
+    logits = predict(published_model(config), variables_of(case), inputs).logits
+    return {"daft_fusion": jax.nn.sigmoid(logits), "daft_fusion_scores": logits}
 
 
 @handles("medfuse", "losses", config={"temperature", "neg_penalty"})

@@ -10,6 +10,7 @@ from medjax.run.system import System, Update
 from medjax.systems.medfuse.convert import from_published, to_published
 from medjax.systems.medfuse.freezing import encoder_modes, role
 from medjax.systems.medfuse.loss import Modes, make_loss
+from medjax.systems.medfuse.updates import mmtm_updates
 from tests.parity.handlers.medfuse_models import (
     OPTIONS,
     check_plain,
@@ -62,33 +63,66 @@ def weight_outputs(
     return outputs
 
 
-@handles("medfuse", "train_fusion", config=OPTIONS | TRAINING)
-def train_fusion(case: Case) -> dict[str, np.ndarray]:
-    check_plain(case)
+def train(case: Case, updates: tuple[Update, ...]) -> dict[str, np.ndarray]:
+    """Make a case's steps; return every loss in the order of the updates, and the weights'."""
     config = case.config
-    assert config["model_mode"].startswith("train") and config["dropout"] == 0
     names = {"backbone": config["vision_backbone"], "layers": config["layers"]}
-    fusion = config["fusion_type"]
-    modes = Modes(True, *encoder_modes(fusion, "train", train=True))
-    update = Update(
-        name="fusion",
-        loss=make_loss(published_model(config), modes),
-        role=lambda path: role(fusion, path),
-        optimizer=published_optimizer(config),
-    )
     system = System(
         **dict.fromkeys(["init", "plan", "collate", "table", "predict", "evaluate"]),
-        updates=(update,),
+        updates=updates,
     )
     state = init_state(system, from_published(case.weights, **names), jax.random.key(0))
     step = jax.jit(make_train_step(system))
     target = "y_cxr" if config["labels_set"] == "radiology" else "y_ehr"
+    several = len(updates) > 1
+    of_losses = [f"loss/{update.name}" if several else "loss" for update in updates]
     losses = []
     for index in range(config["steps"]):
         labels = case.inputs[f"{target}_{index}"].astype(np.float32)
         labels = labels.reshape(len(labels), -1)
         batch = {**model_inputs(config, case.inputs, f"_{index}"), "labels": labels}
         state, scalars = step(state, batch)
-        losses.append(float(scalars["loss"]))
+        losses += [float(scalars[name]) for name in of_losses]
     after = to_published(jax.device_get(state.variables), **names)
     return {"loss": np.array(losses), **weight_outputs(case.expected, case.weights, after)}
+
+
+def published_updates(case: Case) -> tuple[Update, ...]:
+    """The optimiser steps of a case's options, as published."""
+    check_plain(case)
+    config = case.config
+    assert config["model_mode"].startswith("train") and config["dropout"] == 0
+    fusion, layer_after = config["fusion_type"], config["layer_after"]
+    model, optimizer = published_model(config), published_optimizer(config)
+    modes = Modes(True, *encoder_modes(fusion, "train", train=True))
+    if fusion == "mmtm":
+        return mmtm_updates(model, modes, optimizer, config["align"], "visual_copy", layer_after)
+    return (
+        Update(
+            name="fusion",
+            loss=make_loss(model, modes, align=config["align"]),
+            role=lambda path: role(fusion, path, layer_after),
+            optimizer=optimizer,
+        ),
+    )
+
+
+@handles("medfuse", "train_fusion", config=OPTIONS | TRAINING)
+def train_fusion(case: Case) -> dict[str, np.ndarray]:
+    return train(case, published_updates(case))
+
+
+@handles("medfuse", "train_tokens", config=OPTIONS | TRAINING)
+def train_tokens(case: Case) -> dict[str, np.ndarray]:
+    return train(case, published_updates(case))
+
+
+@handles("medfuse", "train_daft", config=OPTIONS | TRAINING)
+def train_daft(case: Case) -> dict[str, np.ndarray]:
+    return train(case, published_updates(case))
+
+
+@handles("medfuse", "train_mmtm", config=OPTIONS | TRAINING)
+def train_mmtm(case: Case) -> dict[str, np.ndarray]:
+    """Three losses a round, in the order of the steps."""
+    return train(case, published_updates(case))
