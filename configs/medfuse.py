@@ -11,6 +11,7 @@ from ml_collections import ConfigDict, config_dict
 from medjax.errors import UsageError
 from medjax.run.compat import set_unless_named
 from medjax.systems.medfuse.choices import CHOICES as CHOICES
+from medjax.systems.medfuse.freezing import check_align
 from medjax.systems.medfuse.parts import hourly_fields
 from medjax.systems.medfuse.published import BEST_HEAD, fields
 
@@ -450,6 +451,7 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
         set_unless_named(config, fields(("cxr", "ehr", "fusion", *config.stages)), named)
     for name in config.stages:
         s = config[name]
+        check_align(s.model.fusion, s.train.align)
         if s.model.fusion == "mmtm" and s.train.mmtm_select_head == "max_of_four":
             set_unless_named(config, {f"{name}.train.monitor": BEST_HEAD}, named)
     from_nothing = "cxr" in config.stages and not config.cxr.init_from

@@ -32,12 +32,23 @@ _FROZEN = {
     "late": {"ehr", "ehr_head", "cxr", "cxr_head"},
 }
 
+ALIGNED = ("lstm", "lstm_with_token", "early", "joint", "unified", "mmtm")
+"""Fusions that have features of both modalities whose distance may enter the loss."""
+
 
 def check_fusion(fusion: str) -> None:
     """Raise UsageError where the fusion is not known."""
     if fusion not in FUSIONS:
         known = ", ".join(FUSIONS)
         raise UsageError(f"fusion {fusion!r} is none of {known}{nearest(fusion, FUSIONS)}")
+
+
+def check_align(fusion: str, align: float) -> None:
+    """Raise UsageError where a fusion has no features to align and `align` asks for it."""
+    if align and fusion not in ALIGNED:
+        raise UsageError(
+            f"fusion {fusion!r} has no features to align: train.align must be 0, not {align}"
+        )
 
 
 def role(fusion: str, path: tuple[str, ...], layer_after: int = EVERYWHERE) -> str:

@@ -54,25 +54,14 @@ class HourlyMedFuse(MedFuse):
         states = states.reshape(batch * time, features)
 
         seen = (film_hour[:, None] <= jnp.arange(1, time + 1)).reshape(batch * time)
-        if self.fusion == "uni_ehr":
-            logits = self.ehr_head(states)
-        elif self.fusion == "uni_ehr_lstm":
-            logits = self._last([states], jnp.ones(batch * time, jnp.int32))
+        if self.fusion in ("uni_ehr", "uni_ehr_lstm"):
+            logits = self.series_alone(states).logits
         else:
             images = self.readable_images(image, jnp.isfinite(film_hour), mask)
             film = self.cxr(images.image, images.in_statistics, train=cxr_train)
             film = jnp.repeat(self.projection(film), time, axis=0)
-            logits = self._fused(states, jnp.where(seen[:, None], film, 0), seen)
+            logits = self.fuse(states, film, seen, seen, jnp.repeat(mask, time)).logits
         return Prediction(logits.reshape(batch, time, -1), None, None)
-
-    def _fused(self, states: jax.Array, film: jax.Array, seen: jax.Array) -> jax.Array:
-        if self.fusion == "lstm":
-            return self._last([states, film], 1 + seen)
-        return self.fused_head(jnp.concatenate([states, film], axis=-1))
-
-    def _last(self, tokens: list[jax.Array], length: jax.Array) -> jax.Array:
-        _, last = self.fusion_lstm(jnp.stack(tokens, axis=1), length)
-        return self.lstm_head(last)
 
 
 def with_hours(model: TwoEncoders) -> HourlyMedFuse:

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from medjax.errors import UsageError
 from medjax.metrics.metric import Metric
 from medjax.run.optim import make_optimizer
 from medjax.run.system import Batch, Outputs, System, Update, Variables
@@ -88,6 +89,8 @@ def make_update(
 ) -> Update:
     """Return the one optimiser step of a stage."""
     fusion, train = stage.model.fusion, stage.train
+    if train.align:
+        raise UsageError("tasks of hours align no features: train.align must be 0")
     modes = Modes(True, *encoder_modes(fusion, train.frozen_encoder_mode, train=True))
     steps = len(batches.plan("train", 0)) * train.epochs
     return Update(

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import jax
 
-from medjax.errors import UsageError
 from medjax.losses import masked_mean, sigmoid_cross_entropy
 from medjax.run.system import Aux, Batch, Variables
 from medjax.systems.medfuse.base import Prediction, TwoEncoders
 from medjax.systems.medfuse.encoders import standardise_film
+from medjax.systems.medfuse.freezing import check_align
 
 
 class Modes(NamedTuple):
@@ -59,8 +59,9 @@ def make_loss(
     modalities' features, which is then added.
 
     Raises:
-        UsageError: `align` is given for a fusion that has no such distance (when traced).
+        UsageError: `align` is given for a fusion that has no such distance.
     """
+    check_align(model.fusion, align)
 
     def loss(
         variables: Variables, batch: Batch, key: jax.Array, step: jax.Array
@@ -69,10 +70,8 @@ def make_loss(
         prediction, mutable = forward(model, variables, batch, key, modes)
         logits = prediction.logits if head is None else prediction.heads[head]
         total = masked_mean(sigmoid_cross_entropy(logits, batch["labels"]), batch["mask"])
-        if not align:
+        if not align or prediction.alignment is None:
             return total, Aux(mutable, {})
-        if prediction.alignment is None:
-            raise UsageError(f"fusion {model.fusion!r} aligns no features: train.align must be 0")
         return total + align * prediction.alignment, Aux(
             mutable, {"alignment": prediction.alignment}
         )

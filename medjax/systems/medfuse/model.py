@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from medjax.losses import cosine_alignment
 from medjax.nn.linear import Linear
 from medjax.nn.lstm import LSTM
-from medjax.systems.medfuse.base import Prediction, ReadableImages, TwoEncoders, check_choice
+from medjax.systems.medfuse.base import Prediction, TwoEncoders, check_choice
 from medjax.systems.medfuse.encoders import Head
 from medjax.systems.medfuse.tokens import Tokens, film_first, first_then, separated
 
@@ -85,7 +85,7 @@ class MedFuse(TwoEncoders):
         cxr_train = train if cxr_train is None else cxr_train
 
         if self.fusion in ("uni_ehr", "uni_ehr_lstm"):
-            return self._series_alone(self.ehr(series, length, train=ehr_train))
+            return self.series_alone(self.ehr(series, length, train=ehr_train))
         images = self.readable_images(image, has_image, mask)
         cxr = self.cxr(images.image, images.in_statistics, train=cxr_train)
         cxr = jnp.where(images.present[:, None], cxr, 0)
@@ -94,12 +94,27 @@ class MedFuse(TwoEncoders):
         ehr = self.ehr(series, length, train=ehr_train)
         if self.labels == "radiology":
             return self._radiology(ehr, cxr, mask & has_image, length > 0)
-        cxr = self.projection(cxr)
-        if self.fusion in ("lstm", "lstm_with_token"):
-            return self._sequence(ehr, cxr, has_image, mask)
-        return self._concatenated(ehr, cxr, has_image, mask, images)
+        return self.fuse(ehr, self.projection(cxr), has_image, images.present, mask)
 
-    def _series_alone(self, features: jax.Array) -> Prediction:
+    def fuse(
+        self,
+        ehr: jax.Array,
+        projected: jax.Array,
+        has_image: jax.Array,
+        present: jax.Array,
+        mask: jax.Array,
+    ) -> Prediction:
+        """Fuse features of the series with projected ones of the film, both [batch, dim].
+
+        has_image: bool [batch]: the rows that have a film; present: those whose features are read,
+        a zero image's perhaps among them; mask as in `__call__`.
+        """
+        if self.fusion in ("lstm", "lstm_with_token"):
+            return self._sequence(ehr, projected, has_image, mask)
+        return self._concatenated(ehr, projected, has_image, present, mask)
+
+    def series_alone(self, features: jax.Array) -> Prediction:
+        """Predict from features of the series alone [batch, dim]."""
         if self.fusion == "uni_ehr":
             return Prediction(self.ehr_head(features), features, None)
         one = jnp.ones(len(features), jnp.int32)
@@ -137,13 +152,13 @@ class MedFuse(TwoEncoders):
         ehr: jax.Array,
         projected: jax.Array,
         has_image: jax.Array,
+        present: jax.Array,
         mask: jax.Array,
-        images: ReadableImages,
     ) -> Prediction:
         # As published, the fusion that knows absent films aligns their zero images all the same.
-        aligned = has_image if self.missing_token == "none" else images.present
+        aligned = has_image if self.missing_token == "none" else present
         distance = cosine_alignment(projected, ehr, mask & aligned)
-        cxr = jnp.where(images.present[:, None], projected, 0)
+        cxr = jnp.where(present[:, None], projected, 0)
         if self.missing_token == "learnable":
             cxr = jnp.where(has_image[:, None], cxr, self.absent_film.astype(cxr.dtype))
         elif self.missing_token == "zeros":

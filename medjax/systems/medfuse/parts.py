@@ -26,7 +26,7 @@ from medjax.errors import UsageError
 from medjax.metrics.length_of_stay import BINS, bin_of
 
 HOURLY_TASKS = (DECOMPENSATION, LENGTH_OF_STAY, MULTITASK)
-FUSIONS = ("uni_ehr", "uni_ehr_lstm", "lstm", "early", "joint", "unified")
+FUSIONS = ("uni_ehr", "uni_ehr_lstm", "lstm", "lstm_with_token", "early", "joint", "unified")
 """Fusions that have an output at every hour."""
 MONITORS = {DECOMPENSATION: "auroc/macro", LENGTH_OF_STAY: "kappa", MULTITASK: "loss"}
 MORTALITY_STEP = int(MORTALITY_HOURS) - 1

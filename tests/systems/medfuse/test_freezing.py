@@ -3,7 +3,7 @@
 import pytest
 
 from medjax.errors import UsageError
-from medjax.systems.medfuse.freezing import encoder_modes, mmtm_role, role
+from medjax.systems.medfuse.freezing import check_align, encoder_modes, mmtm_role, role
 
 
 @pytest.mark.parametrize(
@@ -61,6 +61,13 @@ def test_what_each_step_of_mmtm_trains(head: str, optimizer: str, train: str) ->
     ]
     trained = [p for p in parts if mmtm_role(head, optimizer, 1, (p, "kernel")) == "train"]
     assert trained == train.split()
+
+
+def test_only_fusions_of_two_feature_vectors_are_aligned() -> None:
+    check_align("mmtm", 0.5)
+    check_align("daft", 0.0)
+    with pytest.raises(UsageError, match="train.align must be 0"):
+        check_align("daft", 0.5)
 
 
 def test_modes_of_encoders() -> None:
