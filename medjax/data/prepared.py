@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, NamedTuple, overload
 import tensorflow_datasets as tfds
 from array_record.python.array_record_module import ArrayRecordWriter
 from etils import epath
+from google.protobuf.message import DecodeError
 
 from medjax.data import images
 from medjax.data.manifest import (
@@ -76,22 +77,16 @@ class Examples(Sequence[dict[str, Any]]):
     """Random access to the decoded examples of one split; can be sent to worker processes.
 
     Texts come as str, images as uint8 [height, width] (grey) or [height, width, channels].
-    `wanted` names the image features that are read, None for all; the others are left out.
     """
 
     def __init__(
-        self,
-        where: Path,
-        features: tfds.features.FeaturesDict,
-        records: Sequence[Mapping[str, Any]],
-        wanted: Sequence[str] | None = None,
-    ):
+        self, where: Path, features: tfds.features.FeaturesDict, records: Sequence[bytes]
+    ) -> None:
+        """Take serialised records and those of their features that are wanted."""
         self._where = where
         self._records = records
         self._features = features
-        stored = [k for k, f in features.items() if isinstance(f, tfds.features.Image)]
-        self._images = stored if wanted is None else list(wanted)
-        self._left_out = [name for name in stored if name not in self._images]
+        self._decoders = _skip_images(features)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -104,9 +99,7 @@ class Examples(Sequence[dict[str, Any]]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         example = self.encoded(int(index))
-        for name in self._left_out:
-            del example[name]
-        for name in self._images:
+        for name in self._decoders:
             example[name] = images.decode(example[name])
         return _with_texts(example, self._features)
 
@@ -119,8 +112,9 @@ class Examples(Sequence[dict[str, Any]]):
         if not -len(self) <= index < len(self):
             raise IndexError(f"example {index} of {len(self)}")
         try:
-            return dict(self._records[index % len(self)])
-        except (RuntimeError, ValueError, OSError) as e:
+            record = self._records[index % len(self)]
+            return dict(self._features.deserialize_example_np(record, decoders=self._decoders))
+        except (RuntimeError, ValueError, OSError, KeyError, DecodeError) as e:
             raise _damaged(self._where, e) from e
 
 
@@ -315,11 +309,10 @@ def _replace_folder(new: Path, final: Path) -> None:
     os.replace(new, final)
 
 
-def open_set(root: Path, name: str, images: Sequence[str] | None = None) -> PreparedSet:
+def open_set(root: Path, name: str, fields: Sequence[str] | None = None) -> PreparedSet:
     """Open the newest version of the set `name` under `root`.
 
-    `images` names the image features to read, None for all: of films that are stored at several
-    sizes only the wanted ones are decoded.
+    `fields` names the features to read, None for all; the others cost nothing.
 
     Raises:
         UserError: when it is not there, or not readable; names the sets that are.
@@ -338,23 +331,22 @@ def open_set(root: Path, name: str, images: Sequence[str] | None = None) -> Prep
         sizes: dict[str, int] = dict(info.metadata["sizes"])
         sources = {
             split: builder.as_data_source(
-                split=STORED_NAME.get(split, split), decoders=_skip_images(info.features)
+                split=STORED_NAME.get(split, split),
+                deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES,
             )
             for split, size in sizes.items()
             if size
         }
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as e:
         raise _damaged(folder, e) from e
-    stored = [k for k, f in info.features.items() if isinstance(f, tfds.features.Image)]
-    for wanted in images or ():
-        if wanted not in stored:
+    for wanted in fields or ():
+        if wanted not in info.features:
+            known = ", ".join(info.features)
             raise UserError(
-                f"{folder}: no image {wanted!r}{nearest(wanted, stored)} (images: "
-                f"{', '.join(stored)}); prepare it with another --sizes"
+                f"{folder}: no {wanted!r}{nearest(wanted, info.features)} (it holds {known})"
             )
-    splits = {
-        split: Examples(folder, info.features, sources.get(split, []), images) for split in sizes
-    }
+    features = tfds.features.FeaturesDict({k: info.features[k] for k in fields or info.features})
+    splits = {split: Examples(folder, features, sources.get(split, [])) for split in sizes}
     for split, examples in splits.items():
         if len(examples) != sizes[split]:
             raise UserError(

@@ -104,7 +104,7 @@ class Views:
     """Collates random views of stored films, as the batches of MedFuse do."""
 
     def __init__(self, root: Path) -> None:
-        self.records = open_set(root, "xray", images=("image",)).splits["train"]
+        self.records = open_set(root, "xray", fields=("image",)).splits["train"]
 
     def __call__(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         views = np.zeros((len(rows), 224, 224), np.uint8)

@@ -133,7 +133,7 @@ def read_stays(records: Any, links: Mapping[int, FilmLink], films: Films | None)
 
 def open_films(xray: Path) -> tuple[dict[str, Films], tuple[str, ...]]:
     """Open an X-ray store; an uncertain or unmentioned finding counts as absent, as published."""
-    prepared = open_set(xray, "xray", images=("image",))
+    prepared = open_set(xray, "xray", fields=("image",))
     names = tuple(read_manifest(xray)["sets"]["xray"]["labels"])
     films = {}
     for split, records in prepared.splits.items():

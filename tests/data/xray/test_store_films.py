@@ -74,11 +74,11 @@ def test_several_sizes_in_one_store(raw, tmp_path):
     assert set(entry["images"]) == set(shapes)
     films = open_set(tmp_path / "out", "xray").splits["train"]
     assert {name: films[0][name].shape for name in shapes} == shapes
-    one = open_set(tmp_path / "out", "xray", images=("image_long45",)).splits["train"]
-    assert not {"image", "image_square32"} & set(one[3])
+    one = open_set(tmp_path / "out", "xray", fields=("image_long45",)).splits["train"]
+    assert set(one[3]) == {"image_long45"}
     np.testing.assert_array_equal(one[3]["image_long45"], films[3]["image_long45"])
     with pytest.raises(UserError, match="'image_long54'; did you mean 'image_long45'"):
-        open_set(tmp_path / "out", "xray", images=("image_long54",))
+        open_set(tmp_path / "out", "xray", fields=("image_long54",))
 
 
 @pytest.mark.parametrize("wrong", ["long9", "64,width64", "wide64", ""])
