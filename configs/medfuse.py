@@ -375,7 +375,7 @@ def hypotheses(config: ConfigDict) -> None:
     config.early.optimizer.learning_rate = rate(config, 3.833e-5, 9.515e-5)
     config.joint.optimizer.learning_rate = rate(config, 5.652e-5, 4.032e-5)
     config.stages = ("cxr", "ehr", "image", "fusion", "separate", "early", "joint")
-    config.replicas.seeds = (1, 2, 3)
+    config.replicas.seeds = (1, 2) if config.size == "smoke" else (1, 2, 3)
     config.comparisons = (
         ("1. Both modalities, or one?", "fusion", "ehr"),
         ("1. Both modalities, or one?", "fusion", "image"),

@@ -1,11 +1,14 @@
 """The hypotheses: stages are held against each other on the same stays, verdicts follow."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 from ml_collections import ConfigDict
 from sklearn.metrics import roc_auc_score
 
+from medjax.main import main
 from medjax.metrics.metric import Metric
 from medjax.run.words import load_config
 from medjax.systems.medfuse.hypotheses import align, compare, measure, verdict
@@ -120,3 +123,25 @@ def test_compared_stages_differ_only_in_what_is_asked(size):
     assert made.fusion.init_from == made.separate.init_from == made.early.init_from
     assert made.joint.init_from is None
     assert made.image.init_from == (("cxr", "cxr"),)
+
+
+@pytest.mark.slow
+def test_one_command_gives_the_table_and_the_plot(tmp_path, capfd):
+    command = ["--config=configs/medfuse.py:smoke,hypotheses", f"--workdir={tmp_path}"]
+    assert main(command) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    made = load_config("configs/medfuse.py", ["smoke", "hypotheses"])
+    for stage in made.stages:
+        assert {stage, *(f"{stage}/seed={seed}" for seed in made.replicas.seeds)} <= set(results)
+    names = {f"auroc/{stage} - {other}" for _, stage, other in made.comparisons}
+    assert names <= set(results["hypotheses"]["test"])
+    table = pd.read_csv(tmp_path / "tables" / "hypotheses.csv")
+    assert len(table) == 6 + len(made.comparisons)
+    assert (tmp_path / "plots" / "hypotheses.png").is_file()
+    before = (tmp_path / "results.json").read_bytes()
+    capfd.readouterr()
+    assert main(command) == 0, "a finished run prints its results again"
+    assert "fusion - ehr" in capfd.readouterr().out
+    (tmp_path / "results.json").unlink()
+    assert main(command) == 0, "every replica is read, only the comparison is made again"
+    assert (tmp_path / "results.json").read_bytes() == before
