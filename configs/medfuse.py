@@ -387,6 +387,8 @@ def hypotheses(config: ConfigDict) -> None:
         config.data.demo.patients = 2500
         for name, epochs in DEMO_EPOCHS.items():
             config[name].train.epochs = epochs
+        for s in (config.early, config.joint):  # what begins untrained, at the rate of `ehr`
+            s.optimizer.learning_rate = config.ehr.optimizer.learning_rate
 
 
 def rate(config: ConfigDict, phenotyping: float, mortality: float) -> float:
@@ -397,7 +399,7 @@ def rate(config: ConfigDict, phenotyping: float, mortality: float) -> float:
 
 
 DEMO_EPOCHS = {
-    "cxr": 5, "ehr": 4, "image": 3, "fusion": 4, "separate": 4, "early": 4, "joint": 6,
+    "cxr": 5, "ehr": 4, "image": 3, "fusion": 4, "separate": 4, "early": 5, "joint": 6,
 }  # fmt: skip
 """Of the word `hypotheses`: enough for each to stop improving."""
 
