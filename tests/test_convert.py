@@ -17,16 +17,21 @@ SIZES |= {"layers": 1, "channels": 76, "num_classes": 25, "vision_num_classes": 
 SIZES |= {"labels": "task", "mmtm_ratio": 4}
 
 
-@pytest.fixture(scope="module")
-def published() -> dict[str, np.ndarray]:
+def weights_of(sizes: dict) -> dict[str, np.ndarray]:
     """A small published state dict, its names in the table's order, its counters not zero."""
     draw = np.random.default_rng(0)
     return {
         name: np.array(1234)
         if name.endswith("num_batches_tracked")
         else draw.normal(size=shape).astype(np.float32)
-        for name, shape in CONVERTER.shapes(SIZES).items()
+        for name, shape in CONVERTER.shapes(sizes).items()
     }
+
+
+@pytest.fixture(scope="module")
+def published() -> dict[str, np.ndarray]:
+    """Of the plain fusions."""
+    return weights_of(SIZES)
 
 
 def run(*argv: object) -> int:
@@ -61,6 +66,16 @@ def test_there_and_back_is_the_same(tmp_path, published, prefix, suffix):
     assert weights.extra == read_weights(file).extra
     if suffix != ".safetensors":  # that library writes its texts in any order
         assert back.read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["tokens", "mmtm", "daft"])
+def test_the_other_fusions_go_there_and_back(tmp_path, kind):
+    file, folder, back = tmp_path / "w.pth", tmp_path / "ours", tmp_path / "back.pth"
+    write_weights(file, weights_of({**SIZES, "stage_sizes": [1, 1, 1, 1], "kind": kind}))
+    assert run("medfuse", f"--from={file}", f"--to={folder}") == 0
+    assert run("medfuse", "--back", f"--from={folder}", f"--to={back}") == 0
+    assert back.read_bytes() == file.read_bytes()
+    assert json.loads((folder / "converted.json").read_text())["model"]["kind"] == kind
 
 
 def test_the_folder_says_what_the_weights_are(tmp_path, published, capsys):
