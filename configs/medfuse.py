@@ -8,12 +8,8 @@ The base below is the published recipe; `smoke` and `demo` make it small.
 
 from ml_collections import ConfigDict, config_dict
 
-from medjax.errors import UsageError
-from medjax.run.compat import set_unless_named
 from medjax.systems.medfuse.choices import CHOICES as CHOICES
-from medjax.systems.medfuse.freezing import check_align
-from medjax.systems.medfuse.parts import hourly_fields
-from medjax.systems.medfuse.published import BEST_HEAD, fields
+from medjax.systems.medfuse.finish import finish as finish
 
 
 def get_config() -> ConfigDict:
@@ -34,13 +30,9 @@ def get_config() -> ConfigDict:
     config.data.task = "in_hospital_mortality"
     # Series are padded to the first bucket that holds the batch's longest: few compilations.
     config.data.length_buckets = (48, 96, 192, 384, 768, 1536)  # hours
-    config.data.image = ConfigDict()
-    config.data.image.resize = 256  # shorter side, pixels
-    config.data.image.crop = 224
-    config.data.image.degrees = 45.0
-    config.data.image.translate = 0.15
+    config.data.image = ConfigDict({"resize": 256, "crop": 224})  # shorter side, pixels
+    config.data.image.update({"degrees": 45.0, "translate": 0.15, "flip": 0.5})
     config.data.image.scale = (0.85, 1.15)
-    config.data.image.flip = 0.5
     # Stays without an image in `partial_ehr_cxr`: all of them once, or drawn with replacement.
     config.data.unpaired_sampling = "each_once"  # or "random_with_replacement"
     config.data.val_unpaired_ratio = 0.0
@@ -125,13 +117,9 @@ def stage(fusion: str, labels: str, pairs: str) -> ConfigDict:
     s.optimizer.b1 = 0.9
     s.optimizer.b2 = 0.9  # the published learning rates were chosen with it
     s.optimizer.eps = 1e-8
-    s.optimizer.weight_decay = 0.0
-    s.optimizer.momentum = 0.0
-    s.optimizer.clip_norm = 0.0
-    s.optimizer.schedule = "constant"
-    s.optimizer.warmup_steps = 0
-    s.optimizer.warmup_learning_rate = 0.0
-    s.optimizer.final_learning_rate = 0.0
+    s.optimizer.update({"weight_decay": 0.0, "momentum": 0.0, "clip_norm": 0.0})
+    s.optimizer.schedule = "constant"  # or "warmup_cosine", with the three below
+    s.optimizer.update({"warmup_steps": 0, "warmup_learning_rate": 0.0, "final_learning_rate": 0.0})
     s.train = ConfigDict()
     s.train.epochs = 50
     s.train.global_batch_size = 16
@@ -238,9 +226,7 @@ def medfuse(config: ConfigDict) -> None:
 
 def medfuse_random_init(config: ConfigDict) -> None:
     """MedFuse with no encoder loaded."""
-    config.stages = ("fusion",)
-    config.fusion.init_from = None
-    config.fusion.optimizer.learning_rate = rate(config, 7e-5, 9.382e-5)
+    fuse(config, "lstm", "partial_ehr_cxr", (7e-5, 9.382e-5))
 
 
 def uni_ehr_all(config: ConfigDict) -> None:
@@ -265,20 +251,12 @@ def uni_cxr(config: ConfigDict) -> None:
 
 def early(config: ConfigDict) -> None:
     """Both encoders pre-trained and frozen, their features concatenated."""
-    config.stages = ("cxr", "ehr", "fusion")
-    config.fusion.init_from = (("cxr", "cxr"), ("ehr", "ehr"))
-    config.fusion.model.fusion = "early"
-    config.fusion.data.pairs = "paired_ehr_cxr"
-    config.fusion.optimizer.learning_rate = rate(config, 3.833e-5, 9.515e-5)
+    fuse(config, "early", "paired_ehr_cxr", (3.833e-5, 9.515e-5), pretrained=True)
 
 
 def joint(config: ConfigDict) -> None:
     """Both encoders trained from the start, their features concatenated."""
-    config.stages = ("fusion",)
-    config.fusion.init_from = None
-    config.fusion.model.fusion = "joint"
-    config.fusion.data.pairs = "paired_ehr_cxr"
-    config.fusion.optimizer.learning_rate = rate(config, 5.652e-5, 4.032e-5)
+    fuse(config, "joint", "paired_ehr_cxr", (5.652e-5, 4.032e-5))
 
 
 def late(config: ConfigDict) -> None:
@@ -298,18 +276,14 @@ def ensemble(config: ConfigDict) -> None:
 
 def early_token(config: ConfigDict) -> None:
     """Early fusion of every stay, a learned token in place of an absent image."""
-    early(config)
+    fuse(config, "early", "partial_ehr_cxr", (9.084e-5, 3.0951e-4), pretrained=True)
     config.fusion.model.missing_token = "learnable"
-    config.fusion.data.pairs = "partial_ehr_cxr"
-    config.fusion.optimizer.learning_rate = rate(config, 9.084e-5, 3.0951e-4)
 
 
 def joint_token(config: ConfigDict) -> None:
     """Joint fusion of every stay, a learned token in place of an absent image."""
-    joint(config)
+    fuse(config, "joint", "partial_ehr_cxr", (3.831e-5, 7.5645e-4))
     config.fusion.model.missing_token = "learnable"
-    config.fusion.data.pairs = "partial_ehr_cxr"
-    config.fusion.optimizer.learning_rate = rate(config, 3.831e-5, 7.5645e-4)
 
 
 def lstm_token(config: ConfigDict) -> None:
@@ -324,22 +298,14 @@ def reversed_order(config: ConfigDict) -> None:
 
 def mmtm(config: ConfigDict) -> None:
     """Multimodal transfer modules between both encoders, three optimiser steps a batch."""
-    between_encoders(config, "mmtm", layer_after=4)
-    config.fusion.optimizer.learning_rate = rate(config, 5.326e-5, 4.355e-5)
+    fuse(config, "mmtm", "paired_ehr_cxr", (5.326e-5, 4.355e-5))
+    config.fusion.model.layer_after = block(config, 4)
 
 
 def daft(config: ConfigDict) -> None:
     """Dynamic affine transforms of the series by the image network's maps."""
-    between_encoders(config, "daft", layer_after=3 if config.data.task == "phenotyping" else 4)
-    config.fusion.optimizer.learning_rate = rate(config, 6.493e-5, 6.493e-5)
-
-
-def between_encoders(config: ConfigDict, fusion: str, layer_after: int) -> None:
-    """Train both encoders from the start with blocks between them."""
-    joint(config)
-    config.fusion.model.fusion = fusion
-    # The smallest image network has one stage.
-    config.fusion.model.layer_after = layer_after if config.size != "smoke" else 1
+    fuse(config, "daft", "paired_ehr_cxr", (6.493e-5, 6.493e-5))
+    config.fusion.model.layer_after = block(config, 3 if config.data.task == "phenotyping" else 4)
 
 
 def radiology(config: ConfigDict) -> None:
@@ -391,6 +357,26 @@ def hypotheses(config: ConfigDict) -> None:
             s.optimizer.learning_rate = config.ehr.optimizer.learning_rate
 
 
+def fuse(
+    config: ConfigDict,
+    fusion: str,
+    pairs: str,
+    rates: tuple[float, float],
+    pretrained: bool = False,
+) -> None:
+    """Set the fusion stage, after both encoders or alone; rates: of phenotyping, of mortality."""
+    config.stages = ("cxr", "ehr", "fusion") if pretrained else ("fusion",)
+    config.fusion.init_from = (("cxr", "cxr"), ("ehr", "ehr")) if pretrained else None
+    config.fusion.model.fusion = fusion
+    config.fusion.data.pairs = pairs
+    config.fusion.optimizer.learning_rate = rate(config, *rates)
+
+
+def block(config: ConfigDict, after: int) -> int:
+    """Return the stage after which a block stands; the smallest image network has one stage."""
+    return 1 if config.size == "smoke" else after
+
+
 def rate(config: ConfigDict, phenotyping: float, mortality: float) -> float:
     """Return the paper's learning rate for the task; a small size keeps its own."""
     if config.size != "published":
@@ -406,62 +392,9 @@ DEMO_EPOCHS = {
 SIZES = (smoke, demo, published)
 TASKS = (mortality, phenotyping, decompensation, length_of_stay, multitask)
 RUNS = (
-    medfuse,
-    medfuse_random_init,
-    uni_ehr_all,
-    uni_ehr_paired,
-    uni_cxr,
-    early,
-    joint,
-    late,
-    ensemble,
-    early_token,
-    joint_token,
-    lstm_token,
-    reversed_order,
-    mmtm,
-    daft,
-    radiology,
+    *(medfuse, medfuse_random_init, uni_ehr_all, uni_ehr_paired, uni_cxr, early, joint, late),
+    *(ensemble, early_token, joint_token, lstm_token, reversed_order, mmtm, daft, radiology),
     hypotheses,
 )
 WORDS = {f.__name__: f for f in (*SIZES, *TASKS, *RUNS)}
 GROUPS = {"task": tuple(f.__name__ for f in TASKS), "run": tuple(f.__name__ for f in RUNS)}
-
-
-def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
-    """Apply the published column where it is chosen; refuse what cannot be run; return warnings."""
-    if config.data.image.crop > config.data.image.resize:
-        raise UsageError(
-            f"config.data.image.crop is {config.data.image.crop}: it must not be above resize, "
-            f"which is {config.data.image.resize}"
-        )
-    ages = config.evaluation.age_groups
-    if list(ages) != sorted(set(ages)):
-        raise UsageError(f"config.evaluation.age_groups is {ages}: give rising ages, or ()")
-    stages_need = {name: config[name].data.pairs != "radiology" for name in config.stages}
-    no_demo = config.size == "published" or config.data.task == "own"
-    if no_demo and config.data.dir is None and any(stages_need.values()):
-        what = (
-            "the published recipe" if config.data.task != "own" else "own outcomes (--labels=CSV)"
-        )
-        raise UsageError(
-            f"{what}: prepared data are needed; make them with `python -m medjax.prepare "
-            "mimic_iv --raw=... --out=FOLDER` and give --config.data.dir=FOLDER"
-        )
-    set_unless_named(config, hourly_fields(config), named)
-    if config.compat == "published":
-        set_unless_named(config, fields(("cxr", "ehr", "fusion", *config.stages)), named)
-    for name in config.stages:
-        s = config[name]
-        check_align(s.model.fusion, s.train.align)
-        if s.model.fusion == "mmtm" and s.train.mmtm_select_head == "max_of_four":
-            set_unless_named(config, {f"{name}.train.monitor": BEST_HEAD}, named)
-    from_nothing = "cxr" in config.stages and not config.cxr.init_from
-    if config.size == "published" and config.cxr.data.labels == "radiology" and from_nothing:
-        backbone = config.cxr.model.backbone
-        return [
-            "stage cxr starts from random weights, the paper's from ImageNet's: get torchvision's "
-            f"{backbone}.pth, run `python -m medjax.convert torchvision --from={backbone}.pth "
-            "--to=FOLDER` and give --config.cxr.init_from=cxr:FOLDER"
-        ]
-    return []

@@ -28,6 +28,10 @@ ROWS = (
     Row("uni_cxr", "uni_cxr", "paired_ehr_cxr", 1e-4, 2.951e-5),
     Row("early", "early", "paired_ehr_cxr", 3.833e-5, 9.515e-5, BOTH),
     Row("joint", "joint", "paired_ehr_cxr", 5.652e-5, 4.032e-5),
+    Row("early_token", "early", "partial_ehr_cxr", 9.084e-5, 3.0951e-4, BOTH),
+    Row("joint_token", "joint", "partial_ehr_cxr", 3.831e-5, 7.5645e-4),
+    Row("mmtm", "mmtm", "paired_ehr_cxr", 5.326e-5, 4.355e-5),
+    Row("daft", "daft", "paired_ehr_cxr", 6.493e-5, 6.493e-5),
     Row("medfuse", "lstm", "partial_ehr_cxr", 7e-5, 1e-4, BOTH),
     Row("medfuse_random_init", "lstm", "partial_ehr_cxr", 7e-5, 9.382e-5),
 )
@@ -79,6 +83,19 @@ def test_late_fusion_starts_from_both_single_runs(word, weights, task, tmp_path)
     assert config.evaluation.late_fusion_weights == weights
     for stage, alone in (("cxr", "uni_cxr"), ("ehr", "uni_ehr_all")):
         assert config[stage].to_dict() == published(tmp_path, alone, task)[stage].to_dict()
+
+
+@pytest.mark.parametrize("task", ["phenotyping", "mortality"])
+def test_blocks_and_tokens_stand_where_the_table_has_them(task, tmp_path):
+    layer_after = {"mmtm": 4, "daft": 3 if task == "phenotyping" else 4}
+    for word, position in layer_after.items():
+        assert published(tmp_path, word, task).fusion.model.layer_after == position
+    for word, token in (
+        ("early_token", "learnable"),
+        ("joint_token", "learnable"),
+        ("joint", "none"),
+    ):
+        assert published(tmp_path, word, task).fusion.model.missing_token == token
 
 
 def test_published_quirks_are_set_by_compat_alone(tmp_path):
