@@ -23,3 +23,9 @@ class Metric(NamedTuple):
         if self.value is None:
             return {"value": None, "reason": self.reason or "undefined"}
         return {k: v for k, v in self._asdict().items() if v is not None}
+
+
+def interval_text(low: float, high: float, digits: int = 3) -> str:
+    """Write bounds with a dash between, or "to" where a dash would look like a sign."""
+    between = "\N{EN DASH}" if low >= 0 else " to "
+    return f"{low:.{digits}f}{between}{high:.{digits}f}"

@@ -9,7 +9,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from medjax.metrics.metric import Metric
+from medjax.metrics.metric import Metric, interval_text
 from medjax.metrics.panels import shown
 from medjax.metrics.subsets import subsets_of
 
@@ -17,7 +17,6 @@ Cell = str | int | float | Metric | None
 
 HEADS = {"auroc": "AUROC", "auprc": "AUPRC"}
 """The metrics of these tables, and how their columns are headed."""
-DASH = "\N{EN DASH}"
 
 
 class Table(NamedTuple):
@@ -74,8 +73,9 @@ def _written(cell: Cell) -> str:
     if isinstance(cell, Metric):
         if cell.value is None:
             return "undefined"
-        bounds = cell.low is not None and cell.high is not None
-        return f"{cell.value:.3f}" + (f" ({cell.low:.3f}{DASH}{cell.high:.3f})" if bounds else "")
+        if cell.low is None or cell.high is None:
+            return f"{cell.value:.3f}"
+        return f"{cell.value:.3f} ({interval_text(cell.low, cell.high)})"
     if isinstance(cell, float):
         return f"{cell:.3f}"
     if isinstance(cell, int):

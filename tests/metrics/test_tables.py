@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from medjax.metrics.classification import classification_metrics
-from medjax.metrics.metric import Metric
+from medjax.metrics.metric import Metric, interval_text
 from medjax.metrics.subsets import crossed, range_subsets, subset_metrics
 from medjax.metrics.tables import (
     Table,
@@ -99,3 +99,9 @@ def test_markdown_is_rounded_aligned_and_escapes_bars():
         "a\\|b" in lines[4] and "1,234" in lines[4] and "0.123 (0.100\N{EN DASH}0.200)" in lines[4]
     )
     assert lines[3].endswith(":|") or lines[3].endswith(": |")
+
+
+def test_no_dash_stands_before_a_negative_bound():
+    assert interval_text(0.7, 0.81) == "0.700\N{EN DASH}0.810"
+    assert interval_text(-0.02, 0.15) == "-0.020 to 0.150"
+    assert interval_text(-0.2, -0.1, digits=1) == "-0.2 to -0.1"

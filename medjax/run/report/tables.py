@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from medjax.metrics.metric import interval_text
 from medjax.run.system import Update
 
 WIDTH_OF_FILES = 160
@@ -89,7 +90,7 @@ def _value(metric: Mapping[str, Any]) -> str:
     if metric["value"] is None:
         return f"undefined: {metric.get('reason', 'no reason given')}"
     low, high = metric.get("low"), metric.get("high")
-    interval = "" if low is None or high is None else f" ({low:.3f}\N{EN DASH}{high:.3f})"
+    interval = "" if low is None or high is None else f" ({interval_text(low, high)})"
     return f"{metric['value']:.3f}{interval}"
 
 
