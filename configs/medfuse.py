@@ -82,9 +82,7 @@ def get_config() -> ConfigDict:
 def stage(fusion: str, labels: str, pairs: str) -> ConfigDict:
     """Return a stage with the paper's hyperparameters; learning rates are set above."""
     s = ConfigDict()
-    s.model = ConfigDict()
-    s.model.fusion = fusion
-    s.model.backbone = "resnet34"
+    s.model = ConfigDict({"fusion": fusion, "backbone": "resnet34"})
     s.model.width = 64  # channels of the first stage
     s.model.dim = 256  # LSTM width
     s.model.layers = 2
