@@ -48,7 +48,7 @@ def conv(
         sides = [(padding, padding)] * axes if isinstance(padding, int) else padding
     pads = tuple((int(low), int(high)) for low, high in sides)
     plain = partial(_plain, strides=strides, padding=pads, dilation=dilation, groups=groups)
-    special = axes == 1 or groups > 1 or set(dilation) != {1} or min(map(min, pads)) < 0
+    special = groups > 1 or set(dilation) != {1} or min(map(min, pads)) < 0
     if special or not _is_large(jax.eval_shape(plain, x, kernel), kernel):
         return plain(x, kernel)
     return _conv(x, kernel, strides, pads)
