@@ -220,7 +220,9 @@ def _collect(
 def _dead(worker: _Worker, name: Callable[[T], str]) -> UserError:
     """What to say of a worker that is gone."""
     worker.process.join(5)
+    code = worker.process.exitcode
+    killed = code is None or code < 0
+    hint = "mostly for want of memory; run again with fewer --workers" if killed else "see above"
     return UserError(
-        f"{name(worker.held[0][1])}: its worker process died (exit code "
-        f"{worker.process.exitcode}), mostly for want of memory; run again with fewer --workers"
+        f"{name(worker.held[0][1])}: its worker process died (exit code {code}), {hint}"
     )

@@ -165,7 +165,7 @@ def test_a_killed_run_leaves_no_process_and_goes_on(tmp_path):
     command = [sys.executable, "-m", "medjax.prepare", "cxr_table", f"--raw={raw}"]
     command += [f"--out={tmp_path / 'out'}", "--workers=2", "--sizes=64"]
     process = subprocess.Popen(command, start_new_session=True)
-    while not list(tmp_path.glob("out/.xray.parts/*.parquet")):
+    while not list(tmp_path.glob("out/.xray.parts/[!.]*.parquet")):
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
