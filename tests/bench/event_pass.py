@@ -13,7 +13,7 @@ of JSON.
 import argparse
 import json
 import os
-import resource
+import re
 import statistics
 import subprocess
 import sys
@@ -206,7 +206,7 @@ def measure(name: str, raw: Path) -> dict[str, float]:
         begin = time.process_time()
         records = READERS[name](raw, stays, Path(folder))
         cpu = time.process_time() - begin
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    peak = int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) / 1e6
     return {"records": records, "cpu": cpu, "peak_gb": peak}
 
 

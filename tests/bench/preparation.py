@@ -12,7 +12,7 @@ import argparse
 import contextlib
 import io
 import json
-import resource
+import re
 import statistics
 import subprocess
 import sys
@@ -111,7 +111,7 @@ def measure(name: str, raw: Path) -> dict[str, float]:
         begin = time.process_time()
         stays = READERS[name](raw, Path(folder))
         cpu = time.process_time() - begin
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    peak = int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) / 1e6
     return {"stays": stays, "cpu": cpu, "peak_gb": peak}
 
 
