@@ -1,22 +1,23 @@
 """Predictions at hours: each is the prediction of the prefix; what is padding changes nothing."""
 
-from functools import cache
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from medjax.data.mimic_iv.tasks import DECOMPENSATION, LENGTH_OF_STAY, MULTITASK
+from medjax.data.mimic_iv.tasks import DECOMPENSATION, MULTITASK
 from medjax.errors import UsageError
 from medjax.run.words import load_config
+from medjax.systems.medfuse.batches import Batches
 from medjax.systems.medfuse.hourly import HourlyMedFuse
 from medjax.systems.medfuse.hourly_loss import cross_entropies, make_loss, probabilities
 from medjax.systems.medfuse.hourly_outputs import evaluate, joinable, table
 from medjax.systems.medfuse.loss import EVALUATION
 from medjax.systems.medfuse.model import MedFuse
 from medjax.systems.medfuse.parts import fill, parts_of
-from tests.systems.medfuse.test_batches import CONFIG
+from tests.systems.medfuse.test_batches import CONFIG, make_data
 
 CLASSES, HOURS, ROWS = 3, 9, 4
 FIELDS = {
@@ -46,20 +47,19 @@ def inputs() -> dict[str, np.ndarray]:
 def variables(fusion: str):
     x = inputs()
     model = HourlyMedFuse(fusion=fusion, **FIELDS)
-    drawn = model.init(
-        jax.random.key(1), x["series"], x["length"], x["image"], FILM_HOURS, x["mask"], train=False
-    )
-    return model, drawn
+    init = jax.jit(partial(model.init, train=False))
+    drawn = init(jax.random.key(1), x["series"], x["length"], x["image"], FILM_HOURS, x["mask"])
+    return jax.jit(partial(model.apply, train=False)), drawn
 
 
 def predict(fusion: str, **changed) -> np.ndarray:
     x = inputs() | {"film_hour": FILM_HOURS} | changed
-    model, drawn = variables(fusion)
+    apply, drawn = variables(fusion)
     order = ("series", "length", "image", "film_hour", "mask")
-    return np.asarray(model.apply(drawn, *(x[name] for name in order), train=False).logits)
+    return np.asarray(apply(drawn, *(x[name] for name in order)).logits)
 
 
-@pytest.mark.parametrize("fusion", ["uni_ehr", "lstm", "early"])
+@pytest.mark.parametrize("fusion", ["lstm", "early"])
 def test_the_prediction_at_an_hour_is_that_of_the_prefix(fusion):
     """By `MedFuse` itself, with the same parameters, given the film only once it was taken."""
     x, logits = inputs(), predict(fusion)
@@ -83,9 +83,9 @@ def test_hours_after_a_film_know_it_and_those_before_do_not():
         np.testing.assert_array_equal(changed[row, :length], hours >= first)
 
 
-def batch_of(task: str) -> dict[str, np.ndarray]:
-    """A batch in which every second hour is asked."""
-    parts, rng = parts_of(task, NAMES if task == MULTITASK else NAMES[:1]), np.random.default_rng(3)
+def batch_of_all() -> dict[str, np.ndarray]:
+    """A batch of multitask in which every second hour is asked."""
+    parts, rng = parts_of(MULTITASK, NAMES), np.random.default_rng(3)
     wanted = np.zeros((ROWS, HOURS, len(parts)), bool)
     wanted[:, 4::2] = (np.arange(5, HOURS + 1, 2) <= LENGTHS[:, None])[..., None]
     targets = rng.integers(0, 2, (ROWS, HOURS, parts[-1].targets.stop)).astype(np.float32)
@@ -94,11 +94,10 @@ def batch_of(task: str) -> dict[str, np.ndarray]:
     return x | {"image": image, "film_hour": FILM_HOURS, "wanted": wanted, "targets": targets}
 
 
-@pytest.mark.parametrize("task", [LENGTH_OF_STAY, MULTITASK])
-def test_padding_changes_neither_loss_nor_gradient(task):
-    parts = parts_of(task, NAMES if task == MULTITASK else NAMES[:1])
+def test_padding_changes_neither_loss_nor_gradient():
+    parts = parts_of(MULTITASK, NAMES)
     fields = FIELDS | {"num_classes": parts[-1].logits.stop}
-    model, batch = HourlyMedFuse(fusion="uni_ehr", **fields), batch_of(task)
+    model, batch = HourlyMedFuse(fusion="uni_ehr", **fields), batch_of_all()
     padded = {
         name: np.concatenate([array, np.ones_like(array[:2])]) for name, array in batch.items()
     }
@@ -107,10 +106,10 @@ def test_padding_changes_neither_loss_nor_gradient(task):
         more = padded[name][:, :3]
         filler = np.zeros_like(more) if name == "wanted" else np.full_like(more, 5)
         padded[name] = np.concatenate([padded[name], filler], axis=1)
-    drawn = model.init(
-        jax.random.key(0), *(batch[k] for k in ("series", "length")),
-        jnp.zeros((ROWS, 16, 16, 3)), FILM_HOURS, batch["mask"], train=False,
-    )  # fmt: skip
+    films = jnp.zeros((ROWS, 16, 16, 3))
+    drawn = jax.jit(partial(model.init, train=False))(
+        jax.random.key(0), batch["series"], batch["length"], films, FILM_HOURS, batch["mask"]
+    )
     loss = make_loss(model, EVALUATION, parts)
 
     @jax.jit
@@ -127,7 +126,7 @@ def test_the_loss_is_the_mean_of_the_list_rows():
     """By hand, over the pairs of row and hour that are asked."""
     parts = parts_of(MULTITASK, NAMES, {DECOMPENSATION: 3.0})
     logits = np.random.default_rng(0).normal(size=(ROWS, HOURS, parts[-1].logits.stop))
-    targets, wanted = batch_of(MULTITASK)["targets"], batch_of(MULTITASK)["wanted"]
+    targets, wanted = batch_of_all()["targets"], batch_of_all()["wanted"]
     entropies = np.asarray(cross_entropies(jnp.asarray(logits), targets, parts))
     risk = np.asarray(probabilities(jnp.asarray(logits), parts))
     dies = targets[..., 1]
@@ -204,3 +203,34 @@ def test_the_best_step_is_chosen_by_a_metric_of_the_task():
     }
     named = load_config(CONFIG, ("multitask",), {"fusion.train.monitor": "length_of_stay.kappa"})
     assert named.fusion.train.monitor == "length_of_stay.kappa"
+
+
+def test_own_outcomes_have_no_demo():
+    with pytest.raises(UsageError, match="--labels=CSV"):
+        load_config(CONFIG, (), {"data.task": "own"})
+
+
+def test_a_batch_of_hours_holds_the_labels_and_hours_of_its_stays():
+    data = make_data(stays=12, films=5)
+    rng = np.random.default_rng(2)
+    stays = {}
+    for split, known in data.stays.items():
+        records = []
+        for record in known.records:
+            hours = np.arange(5, len(record["series"]) + 1, 3)
+            labels = rng.integers(0, 2, len(hours)).astype(np.int8)
+            records.append(record | {"hours": hours, "labels": labels})
+        stays[split] = known._replace(records=records, labels=None)
+    data = data._replace(stays=stays, stay_labels=("Decompensation",))
+    config = load_config(CONFIG, ("smoke", "decompensation"))
+    batches = Batches(config, config.fusion, data, data.normalizer)
+    for plan in batches.plan("train", 0):
+        batch = batches.collate("train", 0, plan, slice(0, plan.size))
+        assert "labels" not in batch
+        for row, position in enumerate(plan.indices):
+            record = stays["train"].records[position]
+            steps = np.flatnonzero(batch["wanted"][row, :, 0])
+            assert (steps + 1).tolist() == record["hours"].tolist()
+            assert batch["targets"][row, steps, 0].tolist() == record["labels"].tolist()
+            assert batch["film_hour"][row] == stays["train"].film_hour[position]
+            assert np.isfinite(batch["film_hour"][row]) == batch["has_image"][row]
