@@ -18,7 +18,9 @@ def confusion_figure(
     """
     width = 6.4
     figure = Figure(figsize=(width, 6.0), layout="constrained")
-    figure.suptitle(wrap(title, width - 2 * MARGIN, HEADER_SIZE), fontsize=HEADER_SIZE)
+    legend = "Cells: percent of the row's examples."
+    header = "\n".join(wrap(text, width - 2 * MARGIN, HEADER_SIZE) for text in (title, legend))
+    figure.suptitle(header, fontsize=HEADER_SIZE)
     ax = figure.subplots()
     counts = np.asarray(confusion, np.float64)
     rows = counts.sum(axis=1)

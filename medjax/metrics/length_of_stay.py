@@ -22,7 +22,7 @@ BIN_MEANS = np.array(
 )
 """Mean remaining hours of the benchmark's training data in each bin."""
 BINS = len(BIN_STARTS)
-BIN_NAMES = ("<1", "1", "2", "3", "4", "5", "6", "7", "8-14", ">14")
+BIN_NAMES = ("<1", "1-2", "2-3", "3-4", "4-5", "5-6", "6-7", "7-8", "8-14", ">14")
 """In days."""
 SMALLEST_STAY = 0.1
 """Hours added to the denominator of the percentage error."""

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score, mean_absolute_error, mean_squared_error
 
+from medjax.metrics.confusion_figure import confusion_figure
 from medjax.metrics.length_of_stay import (
     BIN_MEANS,
+    BIN_NAMES,
     BINS,
     bin_of,
     length_of_stay_metrics,
@@ -70,3 +72,12 @@ def test_kappa_of_many_matrices_at_once():
     matrices = rng.integers(0, 9, (4, BINS, BINS))
     together = linear_kappa(matrices)
     np.testing.assert_allclose(together, [linear_kappa(m) for m in matrices])
+
+
+def test_the_picture_shows_shares_of_the_true_rows():
+    counts = np.zeros((BINS, BINS), int)
+    counts[0, :2] = 3, 1
+    figure = confusion_figure(counts, BIN_NAMES, "who, where", "predicted", "true")
+    ax = figure.axes[0]
+    assert [text.get_text() for text in ax.texts] == ["75", "25", *["0"] * (BINS - 2)]
+    assert ax.get_yticklabels()[0].get_text() == "<1\n4"

@@ -168,7 +168,7 @@ def _figures(
     if part.binned:
         counts = confusion(own["target"][:, 1], own["probability"].argmax(axis=1))
         kappa = metrics[_named("kappa", part, parts)].value
-        heading = f"Remaining length of stay, {title}" + (
+        heading = f"Bins taken for bins: {title}" + (
             "" if kappa is None else f"; linear kappa {kappa:.2f}"
         )
         axes = "Predicted remaining days", "Remaining days"
