@@ -3,13 +3,15 @@
 import jax
 import jax.numpy as jnp
 
+from medjax.precision import at_least_float32
+
 
 def masked_mean(values: jax.Array, mask: jax.Array | None = None) -> jax.Array:
     """Return the float32 mean of values [batch, ...] over the rows where mask [batch] is True.
 
     0 where no row is valid.
     """
-    values = values.astype(jnp.float32)
+    values = at_least_float32(values)
     if mask is None:
         return values.mean()
     keep = mask.reshape(-1, *(1,) * (values.ndim - 1))
@@ -22,7 +24,8 @@ def sigmoid_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
 
     0, without gradient, where a target is NaN (not known).
     """
-    logits, targets = logits.astype(jnp.float32), jnp.asarray(targets, jnp.float32)
+    logits = at_least_float32(logits)
+    targets = jnp.asarray(targets, logits.dtype)
     known = ~jnp.isnan(targets)
     targets = jnp.where(known, targets, 0)
     entropy = -(targets * jax.nn.log_sigmoid(logits) + (1 - targets) * jax.nn.log_sigmoid(-logits))
@@ -49,7 +52,7 @@ def kl_alignment(
 
     Both are [batch, features]; no gradient reaches the target.
     """
-    target, features = target.astype(jnp.float32), features.astype(jnp.float32)
+    target, features = at_least_float32(target), at_least_float32(features)
     log_p = jax.nn.log_softmax(jax.lax.stop_gradient(target) / temperature)
     log_q = jax.nn.log_softmax(features / temperature)
     return masked_mean((jnp.exp(log_p) * (log_p - log_q)).sum(-1), mask)
@@ -61,7 +64,7 @@ def cosine_alignment(
     """Return 1 - the mean cosine between the rows of two [batch, features] arrays."""
 
     def unit(x: jax.Array) -> jax.Array:
-        x = x.astype(jnp.float32)
+        x = at_least_float32(x)
         # The floor under the squared norm keeps the gradient of an all-zero row finite.
         square = jnp.square(x).sum(-1, keepdims=True)
         return x * jax.lax.rsqrt(jnp.maximum(square, 1e-24))

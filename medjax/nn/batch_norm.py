@@ -8,6 +8,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from medjax.precision import at_least_float32
+
 
 class BatchNorm(nn.Module):
     """Batch normalisation (Ioffe & Szegedy 2015) over all axes but the last.
@@ -40,7 +42,7 @@ class BatchNorm(nn.Module):
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
         if not train:
             factor = scale * jax.lax.rsqrt(running_var.value + self.epsilon)
-            y = (x.astype(jnp.float32) - running_mean.value) * factor + bias
+            y = (at_least_float32(x) - running_mean.value) * factor + bias
             return y.astype(self.dtype)
 
         if x.shape[0] % self.groups:
@@ -82,7 +84,7 @@ def _normalise(
     The gradient is the closed form (two sums over the batch): automatic differentiation goes back
     through both passes of the variance and takes twice as long.
     """
-    x = x.astype(jnp.float32)
+    x = at_least_float32(x)
     mean, var, count = _moments(x, valid)
     factor = scale * jax.lax.rsqrt(var + epsilon)
     return _Normalised((x - _spread(mean, x)) * _spread(factor, x) + bias, mean, var, count)
@@ -100,7 +102,7 @@ def _normalise_backward(epsilon: float, residuals: tuple, cotangents: _Normalise
     dy = cotangents.y
     axes = tuple(range(1, x.ndim - 1))
     inverse = jax.lax.rsqrt(var + epsilon)
-    unit = (x.astype(jnp.float32) - _spread(mean, x)) * _spread(inverse, x)
+    unit = (at_least_float32(x) - _spread(mean, x)) * _spread(inverse, x)
     d_bias, d_scale = dy.sum(axes), (dy * unit).sum(axes)
     divisor = jnp.maximum(count, 1)[:, None]
     through = _spread(d_bias / divisor, x) + unit * _spread(d_scale / divisor, x)

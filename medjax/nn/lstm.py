@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from flax.typing import Initializer
 
 from medjax.nn.initializers import uniform
+from medjax.precision import at_least_float32
 
 
 class LSTM(nn.Module):
@@ -48,7 +49,7 @@ class LSTM(nn.Module):
             inputs, time = now
             i, f, g, o = jnp.split(inputs @ w_input + hidden @ w_hidden + bias, 4, axis=-1)
             # The cell sums over time: float32 whatever the compute type.
-            new_cell = nn.sigmoid(f) * cell + (nn.sigmoid(i) * nn.tanh(g)).astype(jnp.float32)
+            new_cell = nn.sigmoid(f) * cell + at_least_float32(nn.sigmoid(i) * nn.tanh(g))
             new_hidden = nn.sigmoid(o) * nn.tanh(new_cell).astype(self.dtype)
             alive = (time < length)[:, None]
             carry = jnp.where(alive, new_cell, cell), jnp.where(alive, new_hidden, hidden)
@@ -56,7 +57,7 @@ class LSTM(nn.Module):
 
         batch, steps = x.shape[:2]
         start = (
-            jnp.zeros((batch, self.features), jnp.float32),
+            at_least_float32(jnp.zeros((batch, self.features), self.dtype)),
             jnp.zeros((batch, self.features), self.dtype),
         )
         times = (x.astype(self.dtype).swapaxes(0, 1), jnp.arange(steps))

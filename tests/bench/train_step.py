@@ -1,13 +1,14 @@
 """MedFuse's train step beside the same networks in PyTorch, the two alternated in one process.
 
-    python -m tests.bench.train_step [--size=published|demo] [--stage=fusion] [--threads=2]
-        [--rounds=5]
+    python -m tests.bench.train_step [--size=published|demo] [--row=ehr|fusion|mmtm|daft]
+        [--threads=2] [--rounds=5]
 
 Ours is the run layer's own step (loss, gradients, Adam, the guard against NaN), jitted, its state
 donated; PyTorch runs eagerly (torch.compile is left out: on two shared cores it had not compiled
 the demo's network after nearly three minutes). Both get the same weights,
 batch, processors and optimiser; dropout (of one feature vector a row) is off in both, so that the
-losses of the first three steps can be compared: where they differ nothing is timed. Compilation is
+losses of the first three steps can be compared: where they differ nothing is timed. "mmtm" makes
+three optimiser steps a batch on both sides. Compilation is
 timed apart. Processor seconds tell more than wall seconds on a busy machine; ratios are medians
 over the rounds of PyTorch / ours, above 1 where ours is faster. Prints a table, then JSON.
 """
@@ -26,15 +27,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from medjax.nn.resnet import RESNETS
-from medjax.run.optim import make_optimizer
 from medjax.run.step import init_state, make_train_step
-from medjax.run.system import System, Update
+from medjax.run.system import System
 from medjax.run.words import load_config
+from medjax.systems.medfuse.base import TwoEncoders
 from medjax.systems.medfuse.convert import to_published
-from medjax.systems.medfuse.freezing import encoder_modes, role
-from medjax.systems.medfuse.loss import Modes, make_loss
-from medjax.systems.medfuse.model import MedFuse
 from medjax.systems.medfuse.network import make_model
+from medjax.systems.medfuse.updates import make_updates
 
 CHANNELS, LABELS, CHECKED_STEPS = 76, 25, 3
 Step = Callable[[], float]
@@ -42,15 +41,22 @@ Step = Callable[[], float]
 
 
 class Row(NamedTuple):
-    """What is timed: a stage of the config on a batch of so many hours."""
+    """What is timed: a stage of a run's config on a batch of so many hours."""
 
-    stage: str
+    name: str
     hours: int
+    word: str = "medfuse"
+
+    @property
+    def stage(self) -> str:
+        """The stage that is timed."""
+        return "ehr" if self.name == "ehr" else "fusion"
 
 
+FUSIONS = (Row("fusion", 48), Row("mmtm", 48, "mmtm"), Row("daft", 48, "daft"))
 ROWS = {
-    "published": (Row("ehr", 48), Row("ehr", 192), Row("fusion", 48)),
-    "demo": (Row("ehr", 48), Row("fusion", 48)),
+    "published": (Row("ehr", 48), Row("ehr", 192), *FUSIONS),
+    "demo": (Row("ehr", 48), *FUSIONS),
 }
 
 
@@ -80,18 +86,10 @@ def make_batch(rows: int, hours: int, pixels: int) -> dict[str, np.ndarray]:
     }
 
 
-def ours(model: MedFuse, stage: ConfigDict, batch: dict[str, np.ndarray]) -> Ours:
+def ours(model: TwoEncoders, stage: ConfigDict, batch: dict[str, np.ndarray]) -> Ours:
     """Compile the run layer's train step for a batch."""
-    fusion = stage.model.fusion
-    modes = Modes(True, *encoder_modes(fusion, stage.train.frozen_encoder_mode, train=True))
-    update = Update(
-        name="fusion",
-        loss=make_loss(model, modes),
-        role=lambda path: role(fusion, path),
-        optimizer=make_optimizer(stage.optimizer, total_steps=1),
-    )
     unused = ("init", "plan", "collate", "table", "predict", "evaluate")
-    system = System(**dict.fromkeys(unused), updates=(update,))
+    system = System(**dict.fromkeys(unused), updates=make_updates(stage, model, total_steps=1))
     inputs = {name: batch[name] for name in ("series", "length", "has_image", "mask")}
     inputs["image"] = np.zeros((*batch["image"].shape, 3), np.float32)
     variables = jax.jit(lambda key: model.init(key, **inputs, train=False))(jax.random.key(0))
@@ -115,7 +113,7 @@ def ours(model: MedFuse, stage: ConfigDict, batch: dict[str, np.ndarray]) -> Our
 
 
 def theirs(
-    model: MedFuse,
+    model: TwoEncoders,
     stage: ConfigDict,
     batch: dict[str, np.ndarray],
     weights: Mapping[str, np.ndarray],
@@ -155,8 +153,10 @@ def seconds_of(step: Step, steps: int) -> tuple[float, float]:
     return (time.perf_counter() - start[0]) / steps, (time.process_time() - start[1]) / steps
 
 
-def time_row(config: ConfigDict, row: Row, rounds: int) -> dict[str, Any]:
+def time_row(size: str, row: Row, rounds: int) -> dict[str, Any]:
     """Check and time one row."""
+    # No set is opened: the recipe only wants to be told of a folder.
+    config = load_config("configs/medfuse.py", (size, row.word), {"data.dir": "."})
     stage = config[row.stage]
     stage.model.dropout = 0.0
     batch = make_batch(stage.train.global_batch_size, row.hours, config.data.image.crop)
@@ -167,7 +167,7 @@ def time_row(config: ConfigDict, row: Row, rounds: int) -> dict[str, Any]:
     steps = max(1, round(0.5 / seconds_of(mine.step, 1)[0]))
     pairs = [(seconds_of(mine.step, steps), seconds_of(other, steps)) for _ in range(rounds)]
     result: dict[str, Any] = {
-        "stage": row.stage,
+        "stage": row.name,
         "shape": [*batch["series"].shape[:2], *batch["image"].shape[1:]],
         "losses": losses,
         "compile_seconds": mine.compile_seconds,
@@ -216,16 +216,15 @@ def main() -> None:
     parser.add_argument("--size", choices=sorted(ROWS), default="demo")
     parser.add_argument("--threads", type=int, default=len(processors))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--stage", choices=("ehr", "fusion"), help="this stage's rows only")
+    names = ("ehr", "fusion", "mmtm", "daft")
+    parser.add_argument("--row", choices=names, help="rows of this name only")
     options = parser.parse_args()
 
     # Before either makes its threads: JAX sizes its pool by the processors that it may use.
     os.sched_setaffinity(0, processors[: options.threads])
     prepare(options.threads)
-    # No set is opened: the recipe only wants to be told of a folder.
-    config = load_config("configs/medfuse.py", (options.size,), {"data.dir": "."})
-    rows = [row for row in ROWS[options.size] if options.stage in (None, row.stage)]
-    results = [time_row(config, row, options.rounds) for row in rows]
+    rows = [row for row in ROWS[options.size] if options.row in (None, row.name)]
+    results = [time_row(options.size, row, options.rounds) for row in rows]
     print(f"{options.size}, {options.threads} threads, {options.rounds} rounds")
     print_table(results)
     print(json.dumps({"size": options.size, "threads": options.threads, "rows": results}))

@@ -11,6 +11,7 @@ from medjax.nn.densenet import DenseNet
 from medjax.nn.linear import Linear
 from medjax.nn.lstm import LSTM
 from medjax.nn.resnet import RESNETS, ResNet
+from medjax.precision import at_least_float32
 
 BACKBONES = (*RESNETS, "densenet121", "resnet")
 
@@ -116,7 +117,7 @@ def make_backbone(
 
 
 class Head(nn.Module):
-    """A linear layer from features to logits, always float32."""
+    """A linear layer from features to logits, float32 at least whatever the features are."""
 
     classes: int
     xavier: bool = False
@@ -124,5 +125,8 @@ class Head(nn.Module):
 
     @nn.compact
     def __call__(self, features: jax.Array) -> jax.Array:
-        init = (nn.initializers.xavier_uniform(), nn.initializers.zeros) if self.xavier else ()
-        return Linear(self.classes, *init, name="linear")(features)
+        kernel = bias = None
+        if self.xavier:
+            kernel, bias = nn.initializers.xavier_uniform(), nn.initializers.zeros
+        features = at_least_float32(features)
+        return Linear(self.classes, kernel, bias, features.dtype, name="linear")(features)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from medjax.errors import UsageError
 from medjax.nn.resnet import ResNet
+from medjax.precision import at_least_float32
 from medjax.systems.medfuse.base import TwoEncoders, check_choice
 from medjax.systems.medfuse.positions import LAST, positions
 
@@ -98,6 +99,6 @@ class IntermediateFusion(TwoEncoders):
 def mean_over(states: jax.Array, hours: jax.Array) -> jax.Array:
     """Return the mean of states [batch, time, dim] over the hours [batch, time] that count."""
     kept = jnp.where(hours[..., None], states, 0)
-    total = kept.sum(1, dtype=jnp.float32)
+    total = at_least_float32(kept).sum(1)
     count = jnp.maximum(hours.sum(1, keepdims=True), 1)
     return (total / count).astype(states.dtype)

@@ -113,7 +113,7 @@ def cxr_encoder_train(case: Case) -> dict[str, np.ndarray]:
     }
 
 
-def published_model(config: dict[str, Any]) -> TwoEncoders:
+def published_model(config: dict[str, Any], dtype: Any = jnp.float32) -> TwoEncoders:
     """The network of a case's options, as published."""
     common = {
         "fusion": config["fusion_type"],
@@ -125,6 +125,7 @@ def published_model(config: dict[str, Any]) -> TwoEncoders:
         "vision_num_classes": config["vision_num_classes"],
         "labels": config["labels_set"],
         "absent_images": "zeros",
+        "dtype": dtype,
     }
     if config["fusion_type"] in ("mmtm", "daft"):
         common["layers"] = min(config["layers"], 2)  # The original reads two layers only.

@@ -1,6 +1,9 @@
 """MedFuse's optimiser steps, driven through the run layer's own train step."""
 
+from typing import Any
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -63,27 +66,40 @@ def weight_outputs(
     return outputs
 
 
+def double(tree: Any) -> Any:
+    """The tree with float64 in place of float32."""
+    return jax.tree.map(
+        lambda x: x.astype(np.float64) if np.asarray(x).dtype == np.float32 else x, tree
+    )
+
+
 def train(case: Case, updates: tuple[Update, ...]) -> dict[str, np.ndarray]:
-    """Make a case's steps; return every loss in the order of the updates, and the weights'."""
+    """Make a case's steps; return every loss in the order of the updates, and the weights'.
+
+    In float64: the first updates of Adam keep little but the signs of gradients, so that rounding
+    alone parts two right float32 runs as soon as a unit stands near the kink of its ReLU.
+    """
     config = case.config
     names = {"backbone": config["vision_backbone"], "layers": config["layers"]}
     system = System(
         **dict.fromkeys(["init", "plan", "collate", "table", "predict", "evaluate"]),
         updates=updates,
     )
-    state = init_state(system, from_published(case.weights, **names), jax.random.key(0))
-    step = jax.jit(make_train_step(system))
     target = "y_cxr" if config["labels_set"] == "radiology" else "y_ehr"
     several = len(updates) > 1
     of_losses = [f"loss/{update.name}" if several else "loss" for update in updates]
     losses = []
-    for index in range(config["steps"]):
-        labels = case.inputs[f"{target}_{index}"].astype(np.float32)
-        labels = labels.reshape(len(labels), -1)
-        batch = {**model_inputs(config, case.inputs, f"_{index}"), "labels": labels}
-        state, scalars = step(state, batch)
-        losses += [float(scalars[name]) for name in of_losses]
-    after = to_published(jax.device_get(state.variables), **names)
+    with jax.enable_x64(True):
+        variables = double(from_published(case.weights, **names))
+        state = init_state(system, variables, jax.random.key(0))
+        step = jax.jit(make_train_step(system))
+        for index in range(config["steps"]):
+            labels = case.inputs[f"{target}_{index}"].astype(np.float64)
+            labels = labels.reshape(len(labels), -1)
+            inputs = double(model_inputs(config, case.inputs, f"_{index}"))
+            state, scalars = step(state, {**inputs, "labels": labels})
+            losses += [float(scalars[name]) for name in of_losses]
+        after = to_published(jax.device_get(state.variables), **names)
     return {"loss": np.array(losses), **weight_outputs(case.expected, case.weights, after)}
 
 
@@ -93,7 +109,7 @@ def published_updates(case: Case) -> tuple[Update, ...]:
     config = case.config
     assert config["model_mode"].startswith("train") and config["dropout"] == 0
     fusion, layer_after = config["fusion_type"], config["layer_after"]
-    model, optimizer = published_model(config), published_optimizer(config)
+    model, optimizer = published_model(config, jnp.float64), published_optimizer(config)
     modes = Modes(True, *encoder_modes(fusion, "train", train=True))
     if fusion == "mmtm":
         return mmtm_updates(model, modes, optimizer, config["align"], "visual_copy", layer_after)

@@ -10,6 +10,7 @@ from medjax.metrics.ranking import auroc
 from medjax.run.words import load_config
 from medjax.systems.medfuse.data import NO_FILM, Stays
 from medjax.systems.medfuse.evaluation import evaluate, label_groups, subsets, table, tables
+from medjax.systems.medfuse.published import BEST_HEAD
 
 CONFIG = Path(__file__).parents[3] / "configs" / "medfuse.py"
 NAMES = load_phenotypes().names
@@ -105,3 +106,29 @@ def test_types_are_those_of_phenotypes_wherever_they_stand():
     assert [len(members) for members in groups.values()] == [13, 5, 7]
     assert names.index("Shock") in groups["type=acute"]
     assert label_groups([f"outcome {i}" for i in range(25)]) == {}
+
+
+def test_the_best_head_is_told_while_training_alone(outputs):
+    """Here the further head is the mirror image of the first, on every label."""
+    config = load_config(CONFIG, ("smoke",))
+    mirrored = {**outputs, "probability": outputs["average.probability"]}
+    mirrored["average.probability"] = outputs["probability"]
+    for given in (outputs, mirrored):
+        metrics = evaluate(given, NAMES, config, False)
+        values = [metrics[name].value for name in ("auroc/macro", "average.auroc/macro")]
+        assert metrics[BEST_HEAD].value == max(values) > min(values)
+    assert BEST_HEAD not in evaluate(outputs, NAMES, config, True)
+
+
+def test_published_mmtm_selects_by_its_best_head_unless_told_otherwise():
+    published = {"compat": "published"}
+    monitored = [
+        load_config(CONFIG, ("smoke", word), fields).fusion.train.monitor
+        for word, fields in (
+            ("mmtm", published),
+            ("mmtm", published | {"fusion.train.monitor": "loss"}),
+            ("mmtm", {}),
+            ("joint", published),
+        )
+    ]
+    assert monitored == [BEST_HEAD, "loss", "auroc/macro", "auroc/macro"]

@@ -55,7 +55,11 @@ def test_stays_alone_train_with_every_image_missing(prepared, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "word", ["early", "joint", "late", "ensemble", "uni_cxr", "uni_ehr_paired", "radiology"]
+    "word",
+    [
+        *("early", "joint", "late", "ensemble", "uni_cxr", "uni_ehr_paired", "radiology"),
+        *("early_token", "joint_token", "lstm_token", "reversed_order", "mmtm", "daft"),
+    ],
 )
 def test_every_run_of_the_paper_trains(prepared, tmp_path, word):
     argv = [f"--config={CONFIG}:smoke,{word}", f"--config.data.dir={prepared / 'mimic_iv'}"]
