@@ -37,9 +37,11 @@ class Position(NamedTuple):
         """Tell whether training ends here: all epochs done, or patience spent at an epoch's start.
 
         In the order "validate_then_train" `epochs` counts as in the published loop, whose last
-        epoch never comes: one fewer is trained.
+        epoch never comes: one fewer is trained, but one at least.
         """
-        total = train.epochs - (train.epoch_order == "validate_then_train")
+        total = train.epochs
+        if train.epoch_order == "validate_then_train":
+            total = max(1, total - 1)
         out_of_patience = 0 < train.patience <= self.bad_evaluations
         return self.epoch >= total or (self.phase == 0 and self.batch == 0 and out_of_patience)
 

@@ -6,7 +6,7 @@ from medjax.errors import UsageError
 from medjax.run.compat import set_unless_named
 from medjax.systems.medfuse.freezing import check_align
 from medjax.systems.medfuse.parts import hourly_fields
-from medjax.systems.medfuse.published import BEST_HEAD, fields
+from medjax.systems.medfuse.published import fields, mmtm_fields
 
 
 def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
@@ -22,8 +22,8 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
         set_unless_named(config, fields(("cxr", "ehr", "fusion", *config.stages)), named)
     for name in config.stages:
         stage = config[name]
-        if stage.model.fusion == "mmtm" and stage.train.mmtm_select_head == "max_of_four":
-            set_unless_named(config, {f"{name}.train.monitor": BEST_HEAD}, named)
+        if stage.model.fusion == "mmtm":
+            set_unless_named(config, mmtm_fields(name, stage.train, config.compat), named)
     return starts_from_nothing(config)
 
 

@@ -7,6 +7,8 @@ whenever these are loaded; the others belong to a run.
 from collections.abc import Iterable
 from typing import Any
 
+from ml_collections import ConfigDict
+
 MODEL: dict[str, Any] = {
     "model.absent_images": "zeros",
     "model.squeeze_mean": "padded",
@@ -46,3 +48,18 @@ def fields(stages: Iterable[str]) -> dict[str, Any]:
         f"{stage}.{name}": value for stage in stages for name, value in (MODEL | TRAINING).items()
     }
     return DATA | EVALUATION | of_stages
+
+
+def mmtm_fields(stage: str, train: ConfigDict, compat: str) -> dict[str, Any]:
+    """Return the fields that follow from the others in a stage that trains MMTM.
+
+    The original's loop for MMTM differs from that of its other fusions: it trains before it
+    validates and never steps its plateau schedulers; of `epochs` the last one is missing there too.
+    """
+    fields: dict[str, Any] = {}
+    if train.mmtm_select_head == "max_of_four":
+        fields["monitor"] = BEST_HEAD
+    if compat == "published":
+        fields |= {"epoch_order": "train_then_validate", "plateau.factor": 1.0}
+        fields["epochs"] = max(1, train.epochs - 1)
+    return {f"{stage}.train.{name}": value for name, value in fields.items()}

@@ -12,7 +12,7 @@ from medjax.errors import UsageError
 from medjax.losses import kl_alignment
 from medjax.run.step import init_state, make_train_step
 from medjax.run.system import System
-from medjax.systems.medfuse.daft import DAFT
+from medjax.systems.medfuse.daft import DAFT, DAFTBlock
 from medjax.systems.medfuse.loss import Modes
 from medjax.systems.medfuse.mmtm import MMTM, head_probabilities
 from medjax.systems.medfuse.updates import mmtm_updates
@@ -64,8 +64,7 @@ def close(a, b, atol: float = 1e-5) -> None:
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=atol), a, b)
 
 
-@pytest.mark.parametrize("squeeze", ["masked", "padded"])
-@pytest.mark.parametrize("fusion", NETWORKS)
+@pytest.mark.parametrize(("fusion", "squeeze"), [("mmtm", "masked"), ("daft", "padded")])
 def test_padding_rows_and_padded_time_touch_nothing(fusion: str, squeeze: str) -> None:
     """The published mean runs to the longest row of the batch, not to the end of the bucket."""
     network, variables = make(fusion, squeeze_mean=squeeze)
@@ -84,15 +83,14 @@ def test_a_row_is_not_moved_by_its_neighbours_under_the_masked_mean(fusion: str)
     for squeeze, alike in (("masked", True), ("padded", False)):
         network, variables = make(fusion, squeeze_mean=squeeze)
         together = np.asarray(run(network, variables, every)[0].logits)
-        alone = [
-            run(network, variables, {k: v[i : i + 1] for k, v in every.items()})[0].logits[0]
-            for i in range(3)
-        ]
-        assert np.allclose(together[:3], alone, atol=1e-5) == alike
+        alone, _ = run(network, variables, {k: v[:1] for k, v in every.items()})
+        assert np.allclose(together[:1], alone.logits, atol=1e-5) == alike
 
 
-@pytest.mark.parametrize(("layer_after", "layers"), [(0, 1), (1, 3), (2, 1)])
-@pytest.mark.parametrize("fusion", NETWORKS)
+@pytest.mark.parametrize(
+    ("fusion", "layer_after", "layers"),
+    [("mmtm", 0, 1), ("mmtm", 2, 3), ("daft", 1, 1), ("daft", 2, 3)],
+)
 def test_every_position_and_depth_joins_the_modalities(fusion, layer_after, layers) -> None:
     """The film of a row moves its prediction from the series through the one block alone."""
     network, variables = make(fusion, layer_after, layers)
@@ -110,12 +108,15 @@ def test_every_position_and_depth_joins_the_modalities(fusion, layer_after, laye
 
 
 def test_the_scale_goes_through_the_activation() -> None:
-    outputs = {
-        name: np.asarray(run(*make("daft", activation=name), FIRST_THREE)[0].logits)
-        for name in ("linear", "sigmoid", "tanh")
-    }
-    assert not np.allclose(outputs["linear"], outputs["sigmoid"], atol=1e-4)
-    assert not np.allclose(outputs["linear"], outputs["tanh"], atol=1e-6)
+    image, states = np.ones((1, 2, 2, 5), np.float32), RNG.normal(size=(1, 3, 4))
+    squeezed = RNG.normal(size=(1, 9)).astype(np.float32)
+    for name, function in (("linear", lambda x: x), ("sigmoid", jax.nn.sigmoid), ("tanh", np.tanh)):
+        block = DAFTBlock(name)
+        variables = block.init(jax.random.key(0), image, states, squeezed)
+        base, out = (variables["params"][part]["kernel"] for part in ("base", "out"))
+        scale, shift = np.split(np.maximum(squeezed @ base, 0) @ out, 2, axis=-1)
+        _, after = block.apply(variables, image, states, squeezed)
+        np.testing.assert_allclose(after, function(scale) * states + shift, rtol=1e-5)
 
 
 def test_heads_average_and_alignment_of_mmtm() -> None:

@@ -120,15 +120,19 @@ def test_the_best_head_is_told_while_training_alone(outputs):
     assert BEST_HEAD not in evaluate(outputs, NAMES, config, True)
 
 
-def test_published_mmtm_selects_by_its_best_head_unless_told_otherwise():
-    published = {"compat": "published"}
-    monitored = [
-        load_config(CONFIG, ("smoke", word), fields).fusion.train.monitor
+def test_published_mmtm_has_a_loop_and_a_choice_of_its_own_unless_told_otherwise():
+    published = {"compat": "published", "fusion.train.epochs": 7}
+    chosen = [
+        load_config(CONFIG, ("smoke", word), fields).fusion.train
         for word, fields in (
-            ("mmtm", published),
+            ("mmtm", {"compat": "published"}),
             ("mmtm", published | {"fusion.train.monitor": "loss"}),
             ("mmtm", {}),
             ("joint", published),
         )
     ]
-    assert monitored == [BEST_HEAD, "loss", "auroc/macro", "auroc/macro"]
+    assert [t.monitor for t in chosen] == [BEST_HEAD, "loss", "auroc/macro", "auroc/macro"]
+    orders = ["train_then_validate"] * 3 + ["validate_then_train"]
+    assert [t.epoch_order for t in chosen] == orders
+    assert [t.epochs for t in chosen] == [1, 7, 1, 7]
+    assert [t.plateau.factor for t in chosen] == [1.0, 1.0, 0.5, 0.5]
