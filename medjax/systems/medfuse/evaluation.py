@@ -55,7 +55,7 @@ def evaluate(
 ) -> dict[str, Metric]:
     """Return the metrics of one split; intervals at the end, or always as published.
 
-    A network with further heads has the metrics of each too, "HEAD.auroc/macro", and during
+    A network with further heads has the AUROC and AUPRC of each too, "HEAD.auroc/macro", and during
     training the best mean AUROC of all. `parts` are the subsets that are scored as well.
     """
     if "labels" not in outputs:
@@ -64,8 +64,12 @@ def evaluate(
     heads = {"": outputs["probability"], **head_probabilities(outputs)}
     for head, probabilities in heads.items():
         of_head = _metrics(outputs["labels"], probabilities, names, config, final, parts or {})
-        prefix = f"{head}." if head else ""
-        metrics |= {f"{prefix}{name}": metric for name, metric in of_head.items()}
+        if not head:
+            metrics |= of_head
+            continue
+        for name, metric in of_head.items():
+            if name.startswith(("auroc/", "auprc/")):
+                metrics[f"{head}.{name}"] = metric
     if len(heads) > 1 and not final:  # A choice by what is reported would flatter it.
         metrics[BEST_HEAD] = max(
             (metric for name, metric in metrics.items() if name.endswith("auroc/macro")),
