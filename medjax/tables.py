@@ -37,8 +37,12 @@ def gather(argv: Sequence[str]) -> None:
     args = parser.parse_args(argv)
     if args.out is not None and args.out.suffix != ".csv":
         raise UsageError(f"--out={args.out}: name a file that ends in .csv")
-    table = compare([read_model(text, args.split) for text in args.runs], args.split)
+    models = [read_model(text, args.split) for text in args.runs]
+    table = compare(models, args.split)
     print(to_markdown(table), end="")
+    for model in models:
+        if model.note:
+            print(model.note, file=sys.stderr)
     if args.out is not None:
         write_table(table, args.out.parent, args.out.stem)
 

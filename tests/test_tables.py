@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from medjax.run.report.comparison import write_comparisons
+from medjax.run.report.comparison import Model, compare, write_comparisons
 from medjax.tables import main
 
 
@@ -58,9 +58,19 @@ def test_last_stages_named_stages_and_further_heads_are_rows(runs, tmp_path, cap
     assert [float(row["paired AUROC"]) for row in rows] == [0.8, 0.7, 0.75, 0.65]
     assert float(rows[0]["partial AUPRC low"]) == pytest.approx(0.3)
     assert rows[2]["partial AUROC"] == ""
-    shown = capsys.readouterr().out
+    shown, notes = capsys.readouterr()
     assert "0.800 (0.700\N{EN DASH}0.900)" in shown and "Test split, death" in shown
     assert (tmp_path / "all" / "table.md").read_text() == shown
+    assert "one: its stage fusion; give one/STAGE for cxr, ehr" in notes
+    assert "with 95 % intervals\n" in shown and "replicas" not in shown
+
+
+def test_means_over_replicas_say_so_and_claim_no_interval_they_lack():
+    few = {name: {"value": 0.7, "replicas": 2, "n": 50} for name in scored(0.7)}
+    enough = {name: {**value, "replicas": 3} for name, value in scored(0.7).items()}
+    titles = [compare([Model("a", entries)], "test").title for entries in (few, enough)]
+    assert titles[0].endswith("means over 2 replicas, without intervals")
+    assert titles[1].endswith("means over 3 replicas, with 95 % intervals of these means")
 
 
 def test_a_run_compares_its_stages_of_the_same_labels(runs, tmp_path):

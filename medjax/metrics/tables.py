@@ -51,7 +51,8 @@ def to_csv(table: Table) -> str:
 def to_markdown(table: Table) -> str:
     """Return the table as Markdown, its title above; numbers have three decimals."""
     rows = [[_written(cell) for cell in row] for row in table.rows]
-    widths = [max(map(len, column)) for column in zip(table.columns, *rows, strict=True)]
+    # A rule of two characters is the shortest that is one.
+    widths = [max(2, *map(len, column)) for column in zip(table.columns, *rows, strict=True)]
     right = [all(_is_number(row[i]) for row in table.rows) for i in range(len(widths))]
 
     def line(cells: Sequence[str]) -> str:

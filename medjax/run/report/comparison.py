@@ -19,6 +19,8 @@ class Model(NamedTuple):
 
     name: str
     entries: Entries
+    note: str = ""
+    """Which stage of a run was taken, where the user did not say."""
 
 
 def write_table(table: Table, folder: Path, stem: str) -> None:
@@ -68,7 +70,17 @@ def compare(models: Sequence[Model], split: str) -> Table:
                 if name.startswith(prefix)
             }
     number = f"mean of {len(first)} labels" if len(first) > 1 else f"{first[0]}"
-    return model_table(rows, f"{split.capitalize()} split, {number}, with 95 % intervals")
+    return model_table(rows, f"{split.capitalize()} split, {number}{_intervals(models)}")
+
+
+def _intervals(models: Sequence[Model]) -> str:
+    """Return the end of a table's title: what the numbers and their intervals are of."""
+    entries = [entry for model in models for entry in model.entries.values()]
+    copies = sorted({entry["replicas"] for entry in entries if "replicas" in entry})
+    means = f", means over {' or '.join(map(str, copies))} replicas" if copies else ""
+    if not any(entry.get("low") is not None for entry in entries):
+        return f"{means}, without intervals"
+    return f"{means}, with 95 % intervals" + (" of these means" if copies else "")
 
 
 def metric_of(entry: Mapping[str, Any]) -> Metric:
@@ -108,4 +120,7 @@ def read_model(text: str, split: str) -> Model:
     splits = results[stage or stages[-1]]
     if split not in splits:
         raise UserError(f"{place} was not scored on the split {split!r}, only {', '.join(splits)}")
-    return Model(name or (f"{run.name}/{stage}" if stage else run.name), splits[split])
+    others = ", ".join(other for other in stages[:-1] if other in results)
+    note = f"{run}: its stage {stages[-1]}; give {run}/STAGE for {others}" if others else ""
+    called = name or (f"{run.name}/{stage}" if stage else run.name)
+    return Model(called, splits[split], "" if stage else note)
