@@ -74,7 +74,8 @@ def command(arguments: Arguments, bare: bool = False) -> None:
         print(usage.config_help(recipe, loaded))
         return
     _check_system(loaded.config, recipe.path)
-    for warning in loaded.warnings:
+    of_training = loaded.training_warnings if arguments.mode == "train" else ()
+    for warning in (*loaded.warnings, *of_training):
         print(f"medjax: {warning}", file=sys.stderr)
     check_values(loaded.config)
     if arguments.workdir is None:

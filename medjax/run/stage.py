@@ -146,6 +146,9 @@ class Stage:
     def train(self, system: System, predictor: Predictor, variables: Variables) -> Timing:
         """Train the stage to its end, from its newest checkpoint if there is one."""
         say(parameter_table(variables["params"], system.updates))
+        validation = self.options.train.validation_split
+        if not system.plan(validation, EVALUATION):
+            say(f"  the {validation} split is empty: no weights can be chosen as the best")
         with MetricsLog(self.folder) as log, catch_signals() as signals:
             training = self.training(system, predictor, log, signals)
             train(training, init_state(system, variables, jax.random.fold_in(self.key, 2)))

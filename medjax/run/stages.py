@@ -18,6 +18,8 @@ from medjax.files import write_json
 from medjax.run import sharding
 from medjax.run.checkpoint import Checkpoints
 from medjax.run.compare import compare_stages
+from medjax.run.config import initial_weights
+from medjax.run.init_from import Place, find_source
 from medjax.run.replicas import Replica, replicas, with_summaries
 from medjax.run.report.comparison import write_comparisons
 from medjax.run.report.tables import results_table
@@ -66,6 +68,8 @@ def _run_stages(config: ConfigDict, workdir: Path, mode: str, module: ModuleType
             raise UsageError(f"config.stages names {stage!r}, which the config does not define")
     copies = replicas(config)
     todo = [(stage, copy) for stage in config.stages for copy in copies]
+    if mode == "train":
+        check_starts(config, workdir, copies)
     data = module.open_data(config, workdir)
     mesh = sharding.make_mesh()
     results: Results = {}
@@ -103,6 +107,14 @@ def _run_stages(config: ConfigDict, workdir: Path, mode: str, module: ModuleType
     if mode != "predict":
         print_results(results)
     return results
+
+
+def check_starts(config: ConfigDict, workdir: Path, copies: Sequence[Replica]) -> None:
+    """Raise UserError where a stage starts from a folder without weights, before any is run."""
+    for field, text in initial_weights(config):
+        stage = field.partition(".")[0]
+        for copy in copies:
+            find_source(text, Place(workdir, tuple(config.stages), stage, copy.name))
 
 
 def with_weights(todo: Sequence[tuple[str, Replica]], workdir: Path) -> list[tuple[str, Replica]]:

@@ -60,6 +60,8 @@ class Loaded(NamedTuple):
     """Fields set one by one to another value than the words gave."""
     warnings: tuple[str, ...] = ()
     """Sentences about what the config asks for."""
+    training_warnings: tuple[str, ...] = ()
+    """The same about training alone, which `finish` gave."""
 
 
 def load_config(
@@ -100,13 +102,14 @@ def load(
     _check_stages(config)
     named = frozenset(override.name for override in overrides)
     warnings: list[str] = []
+    of_training: list[str] = []
     with suppress(UsageError) if draft else nullcontext():
         with _errors_in(recipe.path):
-            warnings += recipe.finish(config, named) or ()
+            of_training += recipe.finish(config, named) or ()
         _check_folders(config)
         warnings += apply_records(config, named)
     check_values(config)
-    return Loaded(config, words, changed, tuple(warnings))
+    return Loaded(config, words, changed, tuple(warnings), tuple(of_training))
 
 
 def select_words(recipe: Recipe, words: Sequence[str]) -> tuple[str, ...]:

@@ -63,11 +63,11 @@ def test_a_trained_run_goes_to_pytorch_and_back_with_its_results(finish_smoke, t
 
 def test_the_papers_film_stage_says_when_it_starts_from_nothing(tmp_path):
     recipe = open_recipe(CONFIG)
-    (warning,) = load(recipe, ("published", "radiology")).warnings
+    (warning,) = load(recipe, ("published", "radiology")).training_warnings
     assert "medjax.convert torchvision --from=resnet34.pth" in warning
     start = Override("cxr.init_from", f"cxr:{tmp_path}")
     loaded = load(recipe, ("published", "radiology"), [start])
-    assert loaded.config.cxr.init_from == (("cxr", str(tmp_path)),) and not loaded.warnings
+    assert loaded.config.cxr.init_from == (("cxr", str(tmp_path)),) and not loaded.training_warnings
 
 
 def test_weights_of_another_task_are_refused():
