@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MultipleLocator
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from medjax.metrics.calibration import reliability, wilson_interval
@@ -208,7 +208,7 @@ def _scale_bars(ax: Axes, lines: Sequence[_Line]) -> None:
     ax.set_xlim(min([0.45, *(b - 0.02 for b in bounds)]), 1.0)
     ax.set_ylim(lines[-1].place + 0.8, -1.8)
     ax.set_xlabel("AUROC", fontsize=9)
-    ax.xaxis.set_major_locator(MultipleLocator(0.1))
+    ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     ax.tick_params(axis="x", labelsize=7.5)
     ax.tick_params(axis="y", length=0)
     ax.spines[["top", "right", "left"]].set_visible(False)

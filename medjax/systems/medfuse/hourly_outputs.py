@@ -152,7 +152,7 @@ def draw(
         own = of_part(outputs, part)
         if "target" not in own or not len(own["target"]):
             continue
-        of = f"{part.labels[0]}: {title}" if len(parts) > 1 and len(part.labels) == 1 else title
+        of = f"{part.task.replace('_', ' ').capitalize()}: {title}" if len(parts) > 1 else title
         for stem, figure in _figures(part, own, metrics, of, parts).items():
             figures[_named(stem, part, parts)] = figure
     return figures
