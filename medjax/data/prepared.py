@@ -322,7 +322,8 @@ def open_set(root: Path, name: str, fields: Sequence[str] | None = None) -> Prep
         sets = sorted({p.parent.parent.name for p in root.glob("*/*.*.*/dataset_info.json")})
         there = f"it holds {', '.join(sets)}{nearest(name, sets)}" if sets else "it holds no set"
         raise UserError(
-            f"{root}: no prepared set {name!r} ({there}); make it by `{prepare_line(root)}`"
+            f"{root}: no prepared set {name!r} ({there}); make it in a new folder by "
+            f"`{prepare_line(root.with_name('FOLDER'))}` with the option that adds it (--help)"
         )
     folder = versions[-1].parent
     try:

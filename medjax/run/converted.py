@@ -134,7 +134,7 @@ def _other_data(config: ConfigDict, text: str, fields: Mapping[str, Any]) -> lis
         here = {f"config.{field}": known[field]} if field in known else {}
         here |= {f"config.data.{n}": m[field] for n, m in prepared.items() if field in m}
         warnings += [
-            f"the weights in {text} are of data with {field}={value}; {place} has {found}"
+            f"the weights in {text} were made with {field}={value}; {place} has {found}"
             for place, found in here.items()
             if found != value
         ]

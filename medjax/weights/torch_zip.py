@@ -62,7 +62,7 @@ class ZipWeights:
         self._members = _members(archive, size)
         structures = [name for name in self._members if name.endswith("/data.pkl")]
         if len(structures) != 1 or structures[0].count("/") != 1:
-            raise MalformedError(f"it is a zip with {len(structures)} data.pkl, not PyTorch's one")
+            raise MalformedError("it is a zip, but not one that PyTorch wrote")
         self._root = structures[0].removesuffix("data.pkl")
         if f"{self._root}constants.pkl" in self._members:
             raise MalformedError(
