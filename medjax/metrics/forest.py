@@ -55,7 +55,7 @@ def forest_plot(title: str, legend: str, panels: Sequence[str], blocks: Sequence
         top += BETWEEN + 0.2
         for i, name in enumerate(panels):
             box = (LABELS + i * column) / WIDTH, 1 - (top + tall) / height
-            ax = figure.add_axes((*box, 0.5 * column / WIDTH, tall / height))
+            ax = figure.add_axes((*box, 0.42 * column / WIDTH, tall / height))
             _draw(ax, block, i, name if block.reference is None else f"{name}, difference")
             _label(ax, block, i, heads=i == 0)
         top += tall + BELOW
@@ -101,10 +101,10 @@ def _label(ax: Axes, block: Block, panel: int, heads: bool) -> None:
 
 
 def written(metric: Metric) -> str:
-    """Return a number and its interval as text, ``-0.18 (-0.37 to -0.06)`` with minus signs."""
+    """Return a number and its interval as text, ``-0.180 (-0.371 to -0.062)`` with minus signs."""
     if metric.value is None:
         return metric.reason or "undefined"
-    text = f"{metric.value:.2f}"
+    text = f"{metric.value:.3f}"
     if metric.low is not None and metric.high is not None:
-        text += f" ({metric.low:.2f} to {metric.high:.2f})"
+        text += f" ({metric.low:.3f} to {metric.high:.3f})"
     return text.replace("-", "\N{MINUS SIGN}")

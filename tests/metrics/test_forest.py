@@ -11,7 +11,7 @@ MODELS = [
     Row("fusion: of both, a rather long description", [Metric(0.91, 0.88, 0.94), Metric(0.7)]),
     Row("series alone", [Metric(0.8, 0.75, 0.85), Metric(None, reason="one class only")]),
 ]
-GAPS = [Row("1. Both or one?"), Row("fusion - series", [Metric(0.11, -0.02, 0.24), Metric(0.0)])]
+GAPS = [Row("1. Both or one?"), Row("fusion - series", [Metric(-0.11, -0.24, -0.02), Metric(0.0)])]
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def test_nothing_is_written_outside_the_page_or_over_the_numbers(figure):
 
 
 def test_numbers_are_written_with_their_interval_or_reason():
-    assert written(Metric(0.5)) == "0.50"
-    assert written(Metric(-0.18, -0.37, -0.06)) == "m0.18 (m0.37 to m0.06)".replace(
+    assert written(Metric(0.5)) == "0.500"
+    assert written(Metric(-0.18, -0.37, -0.06)) == "m0.180 (m0.370 to m0.060)".replace(
         "m", "\N{MINUS SIGN}"
     )
     assert written(Metric(None, reason="one class only")) == "one class only"
