@@ -5,6 +5,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from medjax.run.config import set_field
+
 
 def set_unless_named(
     config: ConfigDict, fields: Mapping[str, Any], named: frozenset[str]
@@ -13,9 +15,5 @@ def set_unless_named(
     left = sorted(name for name in fields if name in named)
     for name, value in fields.items():
         if name not in named:
-            section, _, last = name.rpartition(".")
-            part = config
-            for key in filter(None, section.split(".")):
-                part = part[key]
-            part[last] = value
+            set_field(config, name, value)
     return left

@@ -42,6 +42,14 @@ def flatten(config: ConfigDict | Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
+def set_field(config: ConfigDict, name: str, value: Any) -> None:
+    """Set the field of a dotted name, which the config has."""
+    *groups, last = name.split(".")
+    for group in groups:
+        config = config[group]
+    config[last] = value
+
+
 def check_values(config: ConfigDict) -> None:
     """Raise UsageError when a field holds what cannot be stored as JSON and overridden as text."""
     for name, value in flatten(config).items():

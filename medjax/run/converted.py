@@ -16,7 +16,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from medjax.errors import UsageError, UserError
-from medjax.run.config import flatten
+from medjax.run.config import flatten, set_field
 
 RECORD = "converted.json"
 FORMAT = 1
@@ -102,7 +102,7 @@ def _set_sizes(
                 f"--config.{field}={known[name]}: the weights in {text} have {value}; leave it out"
             )
         if name in known:
-            _set(config[stage], name, value)
+            set_field(config[stage], name, value)
 
 
 def _set_fields(
@@ -112,7 +112,7 @@ def _set_fields(
     for name, value in fields.items():
         field = f"{stage}.{name}"
         if name in known and field not in named:
-            _set(config[stage], name, value)
+            set_field(config[stage], name, value)
         elif name in known and known[name] != value:
             warnings.append(
                 f"{field}={known[name]} is used as asked for, although the weights in {text} were "
@@ -148,10 +148,3 @@ def _manifest_fields(folder: Path) -> dict[str, Any]:
         return dict(manifest.get("fields", {}))
     except (OSError, ValueError, AttributeError, TypeError):
         return {}
-
-
-def _set(part: ConfigDict, name: str, value: Any) -> None:
-    *groups, last = name.split(".")
-    for group in groups:
-        part = part[group]
-    part[last] = value
