@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from medjax.errors import UsageError
+from medjax.run.source_name import parse_source
 
 ABSENT = "absent"
 """Stands for the missing value of a field that only one of two configs has."""
@@ -102,7 +103,7 @@ def name_parts(config: ConfigDict) -> None:
     """Turn every `init_from` that was typed as "part:source,part:source" into pairs."""
     for name, value in config.items():
         text = value.get("init_from") if isinstance(value, ConfigDict) else None
-        if isinstance(text, str) and not Path(text.rpartition("@")[0] or text).exists():
+        if isinstance(text, str) and not Path(parse_source(text).name).exists():
             pairs = [_PART.fullmatch(entry.strip()) for entry in text.split(",")]
             if all(pairs):
                 config[name].init_from = tuple((pair[1], pair[2]) for pair in pairs if pair)

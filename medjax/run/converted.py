@@ -17,6 +17,7 @@ from ml_collections import ConfigDict
 
 from medjax.errors import UsageError, UserError
 from medjax.run.config import flatten, set_field
+from medjax.run.source_name import parse_source
 
 RECORD = "converted.json"
 FORMAT = 1
@@ -69,7 +70,7 @@ def _records(config: ConfigDict) -> Iterator[tuple[str, str, str, dict[str, Any]
         value = config.get(stage, {}).get("init_from")
         entries = (("", value),) if isinstance(value, str) else value or ()
         for part, text, *_ in entries:
-            record = read_record(Path(text.rpartition("@")[0] or text)) if text else None
+            record = read_record(Path(parse_source(text).name)) if text else None
             if record is not None:
                 yield stage, part, text, record
 

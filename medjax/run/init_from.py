@@ -12,6 +12,7 @@ from flax import traverse_util
 from medjax.errors import UserError, nearest
 from medjax.run.checkpoint import Checkpoints
 from medjax.run.converted import read_record
+from medjax.run.source_name import parse_source
 
 Flat = dict[tuple[str, ...], Any]
 
@@ -44,8 +45,7 @@ def find_source(text: str, place: Place) -> Source:
     Raises:
         UserError: nothing with checkpoints stands there.
     """
-    name, _, which = text.partition("@")
-    chosen: str | int = int(which) if which.isdigit() else (which or "best")
+    name, chosen = parse_source(text)
     if name in place.stages:
         return Source(place.workdir / name / place.replica, chosen)
     folder = Path(name)

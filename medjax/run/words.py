@@ -31,6 +31,7 @@ from medjax.errors import UsageError, UserError, nearest
 from medjax.run.config import check_values, flatten, initial_weights, name_parts
 from medjax.run.converted import apply_records
 from medjax.run.overrides import Override, apply_overrides
+from medjax.run.source_name import parse_source
 
 SIZES = ("smoke", "demo", "published")
 DEFAULT_SIZE = "demo"
@@ -246,8 +247,8 @@ def _check_folders(config: ConfigDict) -> None:
             raise UsageError(f"config.{name}: no folder {value!r}")
     stages = config.get("stages", ())
     for name, text in initial_weights(config):
-        source = text.rpartition("@")[0] or text
-        if source not in stages and not Path(text).exists() and not Path(source).exists():
+        source = parse_source(text).name
+        if source not in stages and not Path(source).exists():
             raise UsageError(
                 f"config.{name}: {text!r} is neither a folder nor a stage of this run"
                 f"{nearest(text, stages)}"

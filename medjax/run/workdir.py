@@ -20,6 +20,7 @@ from medjax.run.config import (
     to_json,
 )
 from medjax.run.lock import locked
+from medjax.run.source_name import parse_source
 from medjax.run.words import DEFAULT_SIZE
 
 CONFIG = "config.json"
@@ -116,7 +117,7 @@ def _is_open_optimizer(name: str, folder: Path) -> bool:
 def _starts_elsewhere(config: ConfigDict) -> bool:
     """Tell whether some `init_from` names a folder rather than a stage of this run."""
     sources = {text for _, text in initial_weights(config)} - {*config.get("stages", ())}
-    return any(Path(s).is_dir() or Path(s.rpartition("@")[0] or s).is_dir() for s in sources)
+    return any(Path(parse_source(s).name).is_dir() for s in sources)
 
 
 @contextmanager
