@@ -6,3 +6,5 @@ from medjax.losses.classification import binary_cross_entropy as binary_cross_en
 from medjax.losses.classification import ranking as ranking
 from medjax.losses.classification import sigmoid_cross_entropy as sigmoid_cross_entropy
 from medjax.losses.reduction import masked_mean as masked_mean
+from medjax.losses.survival import cox_loss as cox_loss
+from medjax.losses.survival import has_comparable_event as has_comparable_event
