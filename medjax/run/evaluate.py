@@ -14,7 +14,7 @@ from medjax.data import pipeline
 from medjax.files import write_atomic
 from medjax.metrics.metric import Metric
 from medjax.run import sharding
-from medjax.run.system import Batch, BatchPlan, Outputs, System, Variables
+from medjax.run.system import Batch, BatchPlan, Outputs, System, Variables, with_resident
 
 EVALUATION = -1
 """The epoch under which `plan` gives the fixed order of an evaluation."""
@@ -35,7 +35,7 @@ def collate_rows(
 
 
 class Predictor:
-    """Jitted prediction with one compilation a batch shape; holds nothing but compiled programs."""
+    """Jitted prediction with one compilation a batch shape; holds those and the resident arrays."""
 
     def __init__(
         self,
@@ -43,13 +43,19 @@ class Predictor:
         mesh: Mesh,
         key: jax.Array,
         *,
+        resident: Mapping[str, jax.Array] = {},
         threads: int = 2,
         workers: int = 0,
         say: Callable[[str], None] = print,
     ) -> None:
         self._system, self._mesh, self._key = system, mesh, key
+        self.resident = resident
         self._threads, self._workers, self._say = threads, workers, say
-        self._predict = jax.jit(system.predict)
+        self._predict = jax.jit(
+            lambda variables, batch, resident, key: system.predict(
+                variables, with_resident(batch, resident), key
+            )
+        )
         self._shapes: set[tuple] = set()
 
     def split(self, variables: Variables, split: str) -> tuple[np.ndarray, Outputs]:
@@ -80,10 +86,10 @@ class Predictor:
     def _run(self, variables: Variables, batch: Mapping, key: jax.Array) -> Mapping:
         shape = tuple(sorted((name, array.shape) for name, array in batch.items()))
         if shape in self._shapes:
-            return self._predict(variables, batch, key)
+            return self._predict(variables, batch, self.resident, key)
         self._shapes.add(shape)
         start = time.perf_counter()
-        outputs = jax.block_until_ready(self._predict(variables, batch, key))
+        outputs = jax.block_until_ready(self._predict(variables, batch, self.resident, key))
         seconds = time.perf_counter() - start
         self._say(f"  compiled prediction {len(self._shapes)} in {seconds:.1f} s")
         return outputs

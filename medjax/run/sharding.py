@@ -71,6 +71,11 @@ def place(tree: Any, shardings: Any) -> Any:
     return jax.tree.map(put, tree, shardings)
 
 
+def place_resident(resident: Mapping[str, Any], mesh: Mesh) -> dict[str, jax.Array]:
+    """Put `System.resident` whole onto every device."""
+    return {name: place(array, replicated(mesh)) for name, array in resident.items()}
+
+
 class RowShare(NamedTuple):
     """Which rows of every padded global batch this process makes; plain numbers, for workers."""
 

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from medjax.errors import UserError, nearest
 from medjax.files import write_json
-from medjax.run import init_from, plots
+from medjax.run import init_from, plots, sharding
 from medjax.run.checkpoint import Checkpoints
 from medjax.run.evaluate import EVALUATION, Predicted, Predictor, score, write_predictions
 from medjax.run.fit import fit, read_fitted
@@ -22,7 +22,7 @@ from medjax.run.report.metrics_log import MetricsLog, read_rows
 from medjax.run.report.tables import parameter_table
 from medjax.run.signals import Signals, catch_signals
 from medjax.run.step import init_state
-from medjax.run.system import System, Variables
+from medjax.run.system import System, Variables, with_resident
 from medjax.run.train import Timing, Training, train
 
 
@@ -61,8 +61,8 @@ class Stage:
         self.final_splits(system)
         if jax.process_index() == 0:
             write_json(self.folder / "artefacts.json", system.artefacts)
-        variables = self.initial_variables(system)
         predictor, timing = self.predictor(system), Timing()
+        variables = self.initial_variables(system, predictor.resident)
         if system.updates:
             timing = self.train(system, predictor, variables)
             variables = init_from.read_variables(init_from.Source(self.folder, "best"))
@@ -105,12 +105,14 @@ class Stage:
                 f"{source.folder} holds weights but nothing fitted, which stage {self.name} needs: "
                 "run the stage in --mode=train"
             )
-        shapes = jax.eval_shape(system.init, self.key, self.example_batch(system))
+        example = with_resident(self.example_batch(system), system.resident)
+        shapes = jax.eval_shape(system.init, self.key, example)
         return system, init_from.fitting(shapes, source)
 
-    def initial_variables(self, system: System) -> Variables:
+    def initial_variables(self, system: System, resident: Mapping[str, jax.Array]) -> Variables:
         """Return fresh variables, with what `init_from` names put in."""
-        variables = jax.jit(system.init)(self.key, self.example_batch(system))
+        example = with_resident(self.example_batch(system), resident)
+        variables = jax.jit(system.init)(self.key, example)
         return init_from.start_from(variables, self.options.init_from, self.place)
 
     def example_batch(self, system: System) -> dict[str, Any]:
@@ -136,11 +138,16 @@ class Stage:
         return self.options.train.final_splits
 
     def predictor(self, system: System) -> Predictor:
-        """Return the predictor of this stage."""
-        key = jax.random.fold_in(self.key, 1)
+        """Return the predictor of this stage, with the system's resident arrays on the devices."""
         loader = self.config.loader
         return Predictor(
-            system, self.mesh, key, threads=loader.threads, workers=loader.workers, say=say
+            system,
+            self.mesh,
+            jax.random.fold_in(self.key, 1),
+            resident=sharding.place_resident(system.resident, self.mesh),
+            threads=loader.threads,
+            workers=loader.workers,
+            say=say,
         )
 
     def train(self, system: System, predictor: Predictor, variables: Variables) -> Timing:
@@ -164,6 +171,7 @@ class Stage:
             system=system,
             options=self.options.train,
             mesh=self.mesh,
+            resident=predictor.resident,
             parameters=self.config.sharding.parameters,
             threads=self.config.loader.threads,
             workers=self.config.loader.workers,

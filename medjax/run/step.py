@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct, traverse_util
 
-from medjax.run.system import Aux, Batch, System, Update
+from medjax.run.system import Aux, Batch, System, Update, with_resident
 
 Parameters = Mapping[str, Any]
 """A nested dict of arrays: all parameters, or those that one update trains."""
@@ -71,6 +71,7 @@ def gradients(
     update: Update,
     variables: Mapping[str, Any],
     batch: Batch,
+    resident: Mapping[str, Any],
     key: jax.Array,
     step: jax.Array,
     accumulation: int,
@@ -86,7 +87,8 @@ def gradients(
 
     def loss_fn(trained: Parameters, mutable: Mapping, part: Batch, key: jax.Array):
         params = merge_parameters(trained, rest)
-        return update.loss({"params": params, **mutable}, part, key, step)
+        seen = with_resident(part, resident)
+        return update.loss({"params": params, **mutable}, seen, key, step)
 
     total = jnp.maximum(batch["mask"].sum(), 1).astype(jnp.float32)
     loss: Any = 0.0
@@ -125,15 +127,19 @@ def apply_update(
 
 def make_train_step(
     system: System, accumulation: int = 1
-) -> Callable[[TrainState, Batch], tuple[TrainState, dict[str, jax.Array]]]:
-    """Return (state, batch) -> (new state, scalars); to be jitted by the caller.
+) -> Callable[..., tuple[TrainState, dict[str, jax.Array]]]:
+    """Return (state, batch, resident arrays) -> (new state, scalars); to be jitted by the caller.
 
+    The resident arrays may be left out where a system has none; as arguments they are not built
+    into the compiled program.
     The scalars hold "loss" (of the first update), "loss/<update>" when there are several,
     "gradient_norm", the losses' own metrics and "finite". Where a loss or a gradient is not
     finite, the state comes back unchanged but for its step, so that a checkpoint never holds NaN.
     """
 
-    def step(state: TrainState, batch: Batch) -> tuple[TrainState, dict[str, jax.Array]]:
+    def step(
+        state: TrainState, batch: Batch, resident: Mapping[str, Any] = {}
+    ) -> tuple[TrainState, dict[str, jax.Array]]:
         variables = dict(system.project(state.variables))
         key = jax.random.fold_in(state.key, state.step)
         optimizer_states, scalars = [], {}
@@ -141,7 +147,7 @@ def make_train_step(
         for index, update in enumerate(system.updates):
             update_key = jax.random.fold_in(key, index)
             loss, grads, aux = gradients(
-                update, variables, batch, update_key, state.step, accumulation
+                update, variables, batch, resident, update_key, state.step, accumulation
             )
             norm = optax.tree.norm(grads)
             finite &= jnp.isfinite(loss) & jnp.isfinite(norm)

@@ -103,6 +103,20 @@ class Comparison(NamedTuple):
     figure: Figure
 
 
+def with_resident(batch: Batch, resident: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the batch with the stage's resident arrays.
+
+    Raises ValueError where a name stands in both.
+    """
+    both = sorted(set(batch) & set(resident))
+    if both:
+        raise ValueError(
+            f"{', '.join(both)}: named by System.resident and by the batch that System.collate "
+            "makes; give one of them another name"
+        )
+    return {**batch, **resident}
+
+
 class System(NamedTuple):
     """Pure functions of one stage, made by the system's `build`."""
 
@@ -139,6 +153,10 @@ class System(NamedTuple):
     """Applied to the variables before each step (normalised prototypes)."""
     splits: tuple[str, ...] = ("train", "validation", "test")
     """The splits that the stage's data has."""
+    resident: Mapping[str, Any] = {}
+    """{name: array of any shape} laid on the devices once a stage, whole on each of them, and found
+    beside a batch's own arrays in every batch that `init`, the losses and `predict` are given: the
+    signals themselves, say, of which a batch then holds the positions."""
     artefacts: Mapping[str, Any] = {}
     """{name: JSON value} stored beside the weights, for predictions elsewhere: the normaliser, the
     vocabulary."""

@@ -65,6 +65,8 @@ class Training:
     options: ConfigDict
     """The stage's `train` section."""
     mesh: Mesh
+    resident: Mapping[str, jax.Array]
+    """`System.resident` on the devices."""
     parameters: str
     """"replicated" or "sharded"."""
     threads: int
@@ -133,7 +135,7 @@ def compiled_step(training: Training, state: TrainState, batch: Mapping[str, jax
         step = make_train_step(training.system, training.options.accumulation)
         shardings = sharding.state_shardings(state, training.mesh, training.parameters)
         jitted = jax.jit(step, donate_argnums=0, out_shardings=(shardings, None))
-        training.compiled[shape] = jitted.lower(state, batch).compile()
+        training.compiled[shape] = jitted.lower(state, batch, training.resident).compile()
         seconds = time.perf_counter() - start
         training.timing.compile_seconds += seconds
         largest = max(batch.values(), key=lambda array: array.size)
@@ -200,7 +202,8 @@ def run_step(
 ) -> tuple[TrainState, Mapping[str, jax.Array]]:
     """Run one step; running out of memory becomes a sentence that says what to lower."""
     try:
-        state, scalars = compiled_step(training, state, batch)(state, batch)
+        step_of_shape = compiled_step(training, state, batch)
+        state, scalars = step_of_shape(state, batch, training.resident)
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error) and "Out of memory" not in str(error):
             raise

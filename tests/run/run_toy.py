@@ -1,7 +1,8 @@
 """Run the toy system in a process of its own: ``python -m tests.run.run_toy WORKDIR [name=value]``.
 
 Options: any field of the stage's `train` section, `poison`, `seed`, `parameters` (how they lie on
-the devices), `slow` (seconds a batch), and `join`: (address, processes, process) of a larger run.
+the devices), `slow` (seconds a batch), `resident` (features live on the device), and `join`:
+(address, processes, process) of a larger run.
 """
 
 import ast
@@ -16,16 +17,19 @@ from medjax.errors import UserError
 from medjax.run import stages
 from medjax.run.signals import Interrupted
 from tests.run import toy
+from tests.run.toy_resident import build as build_resident
 
 
 def main(workdir: str, *options: str) -> int:
     """Train; return the exit code that the command would give."""
-    config, slow = toy.config(), 0.0
+    config, slow, builder = toy.config(), 0.0, toy.build
     for option in options:
         name, _, text = option.partition("=")
         value = ast.literal_eval(text)
         if name == "slow":
             slow = value
+        elif name == "resident":
+            builder = build_resident
         elif name in ("poison", "seed"):
             config[name] = value
         elif name == "parameters":
@@ -36,7 +40,7 @@ def main(workdir: str, *options: str) -> int:
             config.only.train[name] = value
 
     def build(*arguments):
-        system = toy.build(*arguments)
+        system = builder(*arguments)
 
         def collate(*inner):
             time.sleep(slow)
