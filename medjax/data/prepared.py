@@ -5,6 +5,7 @@ A prepared folder holds `manifest.json` and, for every set, `<set>/<version>/`, 
 so that neither the order in which a source yields them nor the number of workers shows.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -42,6 +43,7 @@ __all__ = [
     "read_manifest",
     "write_manifest",
     "write_set",
+    "write_stream",
 ]
 
 SHARD_BYTES = 1 << 29
@@ -152,6 +154,21 @@ def write_set(
     Raises:
         UserError: when a key occurs twice in a split.
     """
+    stream = ((split, *pair) for split in sorted(splits) for pair in splits[split])
+    return write_stream(out, spec, splits, stream)
+
+
+def write_stream(
+    out: Path,
+    spec: SetSpec,
+    splits: Iterable[str],
+    examples: Iterable[tuple[str, str, Mapping[str, Any]]],
+) -> SetSummary:
+    """Write a set as `write_set` does from one stream of (split, key, example) in any order.
+
+    Raises:
+        UserError: when a key occurs twice in a split.
+    """
     out.mkdir(parents=True, exist_ok=True)
     (out / MANIFEST).unlink(missing_ok=True)
     partial = out / f".{spec.name}.partial"
@@ -161,10 +178,17 @@ def write_set(
         folder.mkdir(parents=True)
         features = tfds.features.FeaturesDict(dict(spec.features))
         digest = hashlib.sha256()
-        written = {
-            split: _write_split(folder, spec, features, split, splits[split], digest)
-            for split in sorted(splits)
-        }
+        with contextlib.ExitStack() as open_files:
+            spools = {
+                split: _Spool(open_files.enter_context(tempfile.TemporaryFile(dir=folder)), {})
+                for split in sorted(splits)
+            }
+            for split, key, example in examples:
+                _add(spools[split], features, f"set {spec.name}, split {split}", key, example)
+            written = {
+                split: _write_split(folder, spec, split, spool, digest)
+                for split, spool in spools.items()
+            }
         sizes = {split: int(sum(written[split].shard_lengths)) for split in written}
         summary = SetSummary(spec.name, spec.version, sizes, digest.hexdigest())
         _write_info(folder, spec, features, list(written.values()), summary)
@@ -174,13 +198,35 @@ def write_set(
     return summary
 
 
-def _write_split(
-    folder: Path,
-    spec: SetSpec,
+class _Spool(NamedTuple):
+    """The serialised examples of a split, in the order in which they came."""
+
+    file: BinaryIO
+    places: dict[str, tuple[int, int, bytes]]
+    """Key -> (offset, bytes, digest)."""
+
+
+def _add(
+    spool: _Spool,
     features: tfds.features.FeaturesDict,
-    split: str,
-    pairs: Iterable[tuple[str, Mapping[str, Any]]],
-    digest: Any,
+    name: str,
+    key: str,
+    example: Mapping[str, Any],
+) -> None:
+    """Append an example to the spool of its split, which errors call `name`."""
+    if key in spool.places:
+        raise UserError(
+            f"{name}: example {len(spool.places) + 1} repeats the key of an earlier one; remove "
+            "the duplicate rows from the raw files"
+        )
+    record = features.serialize_example(dict(example))
+    decoded = features.deserialize_example_np(record, decoders=_skip_images(features))
+    spool.places[key] = (spool.file.tell(), len(record), record_digest(decoded))
+    spool.file.write(record)
+
+
+def _write_split(
+    folder: Path, spec: SetSpec, split: str, spool: _Spool, digest: Any
 ) -> tfds.core.SplitInfo:
     """Write the shards of one split in key order; add its records to `digest`."""
     template = tfds.core.ShardedFileTemplate(
@@ -190,51 +236,26 @@ def _write_split(
         filetype_suffix="array_record",
     )
     digest.update(f"split {split}\n".encode())
-    with tempfile.TemporaryFile(dir=folder) as spool:
-        places = _spool(spool, features, split, spec.name, pairs)
-        order = sorted(places)
-        shards = _shards([places[key][1] for key in order])
-        lengths = []
-        for number, shard in enumerate(shards):
-            path = template.sharded_filepath(shard_index=number, num_shards=len(shards))
-            writer = ArrayRecordWriter(os.fspath(path), "group_size:1")
-            for key in order[shard]:
-                offset, size, record_digest = places[key]
-                spool.seek(offset)
-                writer.write(spool.read(size))
-                digest.update(record_digest)
-            writer.close()
-            lengths.append(shard.stop - shard.start)
+    places = spool.places
+    order = sorted(places)
+    shards = _shards([places[key][1] for key in order])
+    lengths = []
+    for number, shard in enumerate(shards):
+        path = template.sharded_filepath(shard_index=number, num_shards=len(shards))
+        writer = ArrayRecordWriter(os.fspath(path), "group_size:1")
+        for key in order[shard]:
+            offset, size, record_digest = places[key]
+            spool.file.seek(offset)
+            writer.write(spool.file.read(size))
+            digest.update(record_digest)
+        writer.close()
+        lengths.append(shard.stop - shard.start)
     return tfds.core.SplitInfo(
         name=STORED_NAME.get(split, split),
         shard_lengths=lengths,
         num_bytes=sum(size for _, size, _ in places.values()),
         filename_template=template,
     )
-
-
-def _spool(
-    spool: BinaryIO,
-    features: tfds.features.FeaturesDict,
-    split: str,
-    name: str,
-    pairs: Iterable[tuple[str, Mapping[str, Any]]],
-) -> dict[str, tuple[int, int, bytes]]:
-    """Append the serialised examples to `spool`; return key -> (offset, bytes, digest)."""
-    places: dict[str, tuple[int, int, bytes]] = {}
-    offset = 0
-    for key, example in pairs:
-        if key in places:
-            raise UserError(
-                f"set {name}, split {split}: example {len(places) + 1} repeats the key of an "
-                "earlier one; remove the duplicate rows from the raw files"
-            )
-        record = features.serialize_example(dict(example))
-        decoded = features.deserialize_example_np(record, decoders=_skip_images(features))
-        spool.write(record)
-        places[key] = (offset, len(record), record_digest(decoded))
-        offset += len(record)
-    return places
 
 
 def _shards(sizes: Sequence[int]) -> list[slice]:
