@@ -1,17 +1,13 @@
-"""What preparing films will take, from a handful of them, and whether the disk has room."""
+"""What preparing films will take, from a handful of them."""
 
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from medjax.data.xray.encode import Encoding, Job, encode_film
-from medjax.errors import UserError
 
 SAMPLE = 6
-SPOOL_FACTOR = 3
-"""Films are kept as parts, and a split is spooled before it is written in the order of its keys."""
 
 
 class Estimate(NamedTuple):
@@ -34,21 +30,6 @@ def estimate(root: Path, relatives: Sequence[str], encoding: Encoding, workers: 
     share = count / max(len(films), 1)
     size = sum(sizes) // max(len(sizes), 1)
     return Estimate(count, size * count, seconds * share / workers)
-
-
-def check_space(out: Path, needed: int) -> None:
-    """Refuse to start when the disk of `out` cannot hold `needed` bytes and their spool.
-
-    Raises:
-        UserError: with both numbers.
-    """
-    existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(existing).free
-    if SPOOL_FACTOR * needed > free:
-        raise UserError(
-            f"{existing}: {free / 1e9:.1f} GB free where about {SPOOL_FACTOR * needed / 1e9:.1f} "
-            "GB are needed while writing; free some or name another --out"
-        )
 
 
 def describe(expected: Estimate) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from medjax.data.prepared import SetSummary
+from medjax.data.space import check_space
 from medjax.data.workers import Crew
 from medjax.data.xray.beam import encode_on_beam
 from medjax.data.xray.encode import Encoded, Job, encode_film
-from medjax.data.xray.estimate import check_space, describe, estimate
+from medjax.data.xray.estimate import describe, estimate
 from medjax.data.xray.film import Film
 from medjax.data.xray.options import encoding_of, read_digests
 from medjax.data.xray.parts import Part, encoded_films, plan_parts
