@@ -23,8 +23,8 @@ class Layer(NamedTuple):
     path: tuple[str, ...]
     """Path of its module in our tree."""
     kind: str
-    """"conv", "linear", "batch_norm", "lstm", or "parameter": one array that belongs to no layer,
-    whose whole name and path stand here."""
+    """"conv", "linear", "batch_norm", "layer_norm", "embedding", "lstm", or "parameter": one array
+    that belongs to no layer, whose whole name and path stand here."""
 
 
 class _Leaf(NamedTuple):
@@ -63,6 +63,11 @@ _LEAVES: dict[str, dict[str, _Leaf]] = {
         "running_mean": _Leaf("batch_stats", "mean", _same, _same),
         "running_var": _Leaf("batch_stats", "var", _same, _same),
     },
+    "layer_norm": {
+        "weight": _Leaf("params", "scale", _same, _same),
+        "bias": _Leaf("params", "bias", _same, _same),
+    },
+    "embedding": {"weight": _Leaf("params", "embedding", _same, _same)},
     "lstm": {
         "weight_ih_l0": _Leaf("params", "input_kernel", np.transpose, np.transpose),
         "weight_hh_l0": _Leaf("params", "recurrent_kernel", np.transpose, np.transpose),
