@@ -199,3 +199,29 @@ def densenet_layers(stage_sizes: Sequence[int] = (6, 12, 24, 16)) -> list[Layer]
             ]
     layers.append(Layer(f"features.norm{len(stage_sizes) + 1}", ("last_norm",), "batch_norm"))
     return layers
+
+
+def bert_layers(layers: int) -> list[Layer]:
+    """The table of `medjax.nn.bert.Bert` in the names of the Hugging Face `BertModel`."""
+    table = [
+        Layer("embeddings.word_embeddings", ("embeddings", "word"), "embedding"),
+        Layer("embeddings.position_embeddings", ("embeddings", "position"), "embedding"),
+        Layer("embeddings.token_type_embeddings", ("embeddings", "token_type"), "embedding"),
+        Layer("embeddings.LayerNorm", ("embeddings", "norm"), "layer_norm"),
+    ]
+    for index in range(layers):
+        names = {
+            "attention.self.query": ("query", "linear"),
+            "attention.self.key": ("key", "linear"),
+            "attention.self.value": ("value", "linear"),
+            "attention.output.dense": ("attention_output", "linear"),
+            "attention.output.LayerNorm": ("attention_norm", "layer_norm"),
+            "intermediate.dense": ("intermediate", "linear"),
+            "output.dense": ("output", "linear"),
+            "output.LayerNorm": ("output_norm", "layer_norm"),
+        }
+        table += [
+            Layer(f"encoder.layer.{index}.{name}", (f"layers_{index}", module), kind)
+            for name, (module, kind) in names.items()
+        ]
+    return [*table, Layer("pooler.dense", ("pooler",), "linear")]
