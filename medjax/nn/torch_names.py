@@ -23,8 +23,13 @@ class Layer(NamedTuple):
     path: tuple[str, ...]
     """Path of its module in our tree."""
     kind: str
-    """"conv", "linear", "batch_norm", "layer_norm", "embedding", "lstm", or "parameter": one array
-    that belongs to no layer, whose whole name and path stand here."""
+    """"conv", "conv_transpose", "pointwise" (a one-dimensional convolution of one tap, a matrix
+    here), "channel_scale" (the same, grouped by channel), "linear", "batch_norm", "layer_norm",
+    "embedding", "attention_input", "lstm", or "parameter": one array that belongs to no layer,
+    whose whole name and path stand here."""
+    stack: int = 0
+    """Number of equal layers whose arrays lie stacked on a first axis in ours; the published
+    prefix then has a * in place of their index."""
 
 
 class _Leaf(NamedTuple):
@@ -48,9 +53,51 @@ def _conv_to_torch(kernel: np.ndarray) -> np.ndarray:
     return np.moveaxis(kernel, (-1, -2), (0, 1))
 
 
+def _transpose_conv_to_ours(kernel: np.ndarray) -> np.ndarray:
+    """[in, out, *space] -> [*space, in, out]."""
+    return np.moveaxis(kernel, (0, 1), (-2, -1))
+
+
+def _transpose_conv_to_torch(kernel: np.ndarray) -> np.ndarray:
+    """[*space, in, out] -> [in, out, *space]."""
+    return np.moveaxis(kernel, (-2, -1), (0, 1))
+
+
+def _pointwise_to_ours(kernel: np.ndarray) -> np.ndarray:
+    """[out, in, 1] -> [in, out]."""
+    return kernel[..., 0].transpose()
+
+
+def _pointwise_to_torch(kernel: np.ndarray) -> np.ndarray:
+    """[in, out] -> [out, in, 1]."""
+    return kernel.transpose()[..., None]
+
+
+def _scale_to_ours(kernel: np.ndarray) -> np.ndarray:
+    """[channel, 1, 1] -> [channel]."""
+    return kernel[:, 0, 0]
+
+
+def _scale_to_torch(scale: np.ndarray) -> np.ndarray:
+    """[channel] -> [channel, 1, 1]."""
+    return scale[:, None, None]
+
+
 _LEAVES: dict[str, dict[str, _Leaf]] = {
     "conv": {
         "weight": _Leaf("params", "kernel", _conv_to_ours, _conv_to_torch),
+        "bias": _Leaf("params", "bias", _same, _same),
+    },
+    "conv_transpose": {
+        "weight": _Leaf("params", "kernel", _transpose_conv_to_ours, _transpose_conv_to_torch),
+        "bias": _Leaf("params", "bias", _same, _same),
+    },
+    "pointwise": {
+        "weight": _Leaf("params", "kernel", _pointwise_to_ours, _pointwise_to_torch),
+        "bias": _Leaf("params", "bias", _same, _same),
+    },
+    "channel_scale": {
+        "weight": _Leaf("params", "scale", _scale_to_ours, _scale_to_torch),
         "bias": _Leaf("params", "bias", _same, _same),
     },
     "linear": {
@@ -68,6 +115,10 @@ _LEAVES: dict[str, dict[str, _Leaf]] = {
         "bias": _Leaf("params", "bias", _same, _same),
     },
     "embedding": {"weight": _Leaf("params", "embedding", _same, _same)},
+    "attention_input": {
+        "in_proj_weight": _Leaf("params", "kernel", np.transpose, np.transpose),
+        "in_proj_bias": _Leaf("params", "bias", _same, _same),
+    },
     "lstm": {
         "weight_ih_l0": _Leaf("params", "input_kernel", np.transpose, np.transpose),
         "weight_hh_l0": _Leaf("params", "recurrent_kernel", np.transpose, np.transpose),
@@ -84,48 +135,83 @@ class _Array(NamedTuple):
     key: tuple[str, ...]
     to_ours: Callable[[np.ndarray], np.ndarray]
     to_torch: Callable[[np.ndarray], np.ndarray]
+    place: int | None
+    """In a stack."""
+
+
+def _prefixes(layer: Layer) -> list[tuple[int | None, str]]:
+    """Return a layer's published prefix, or that of each layer of a stack with its place."""
+    if not layer.stack:
+        return [(None, layer.published)]
+    return [(i, layer.published.replace("*", str(i))) for i in range(layer.stack)]
 
 
 def _arrays(layer: Layer) -> list[_Array]:
     """Return every array that a layer may hold, under both its names."""
     if layer.kind == "parameter":
-        return [_Array(layer.published, ("params", *layer.path), _same, _same)]
+        return [_Array(layer.published, ("params", *layer.path), _same, _same, None)]
     return [
         _Array(
-            f"{layer.published}.{suffix}",
+            f"{prefix}.{suffix}",
             (leaf.collection, *layer.path, leaf.name),
             leaf.to_ours,
             leaf.to_torch,
+            place,
         )
+        for place, prefix in _prefixes(layer)
         for suffix, leaf in _LEAVES[layer.kind].items()
     ]
+
+
+def _counters(layer: Layer) -> list[str]:
+    if layer.kind != "batch_norm":
+        return []
+    return [f"{prefix}.{_COUNTER}" for _, prefix in _prefixes(layer)]
+
+
+def names_of(layer: Layer) -> list[str]:
+    """Return every published name that a layer may have, counters too."""
+    return [*(array.published for array in _arrays(layer)), *_counters(layer)]
 
 
 def under(layers: Iterable[Layer], published: str, path: tuple[str, ...]) -> list[Layer]:
     """Set a table under a prefix of both names."""
     return [
-        Layer(f"{published}.{layer.published}", path + layer.path, layer.kind) for layer in layers
+        layer._replace(published=f"{published}.{layer.published}", path=path + layer.path)
+        for layer in layers
     ]
 
 
 def from_torch(layers: Sequence[Layer], state_dict: StateDict) -> dict[str, Any]:
     """Return Flax variables of a state dict.
 
-    Layers of the table that the state dict does not hold are left out.
+    Layers of the table that the state dict does not hold are left out. Where two names are of one
+    array, the later one counts, as it does for PyTorch.
 
     Raises:
-        UserError: a name that the table does not know.
+        UserError: a name that the table does not know, or a stack that is not whole.
     """
     known = {array.published: array for layer in layers for array in _arrays(layer)}
-    counters = {f"{layer.published}.{_COUNTER}" for layer in layers if layer.kind == "batch_norm"}
+    counters = {name for layer in layers for name in _counters(layer)}
     flat: dict[tuple[str, ...], np.ndarray] = {}
+    stacks: dict[tuple[str, ...], dict[int, np.ndarray]] = {}
     for name, value in state_dict.items():
         if name in counters:
             continue
         if name not in known:
             raise UserError(f"weight {name!r} belongs to no layer of this network")
         array = known[name]
-        flat[array.key] = np.ascontiguousarray(array.to_ours(np.asarray(value)))
+        ours = np.ascontiguousarray(array.to_ours(np.asarray(value)))
+        if array.place is None:
+            flat[array.key] = ours
+        else:
+            stacks.setdefault(array.key, {})[array.place] = ours
+    expected = {array.key: array for array in known.values()}  # the last of each stack
+    for key, stack in stacks.items():
+        last = expected[key]
+        if len(stack) != (last.place or 0) + 1:
+            raise UserError(f"weight {last.published!r} and those before it are not all there")
+        flat[key] = np.stack([stack[place] for place in sorted(stack)])
     return traverse_util.unflatten_dict(flat)
 
 
@@ -138,18 +224,22 @@ def to_torch(layers: Sequence[Layer], variables: Mapping[str, Any]) -> dict[str,
         UserError: a variable that the table does not know.
     """
     flat = traverse_util.flatten_dict(dict(variables))
+    named: set[tuple[str, ...]] = set()
     state_dict: dict[str, np.ndarray] = {}
     for layer in layers:
         found = False
         for array in _arrays(layer):
             if array.key in flat:
-                value = array.to_torch(np.asarray(flat.pop(array.key)))
-                state_dict[array.published] = np.ascontiguousarray(value)
+                value = np.asarray(flat[array.key])
+                if array.place is not None:
+                    value = value[array.place]
+                state_dict[array.published] = np.ascontiguousarray(array.to_torch(value))
+                named.add(array.key)
                 found = True
-        if found and layer.kind == "batch_norm":
-            state_dict[f"{layer.published}.{_COUNTER}"] = np.zeros((), np.int64)
-    if flat:
-        raise UserError(f"variable {'/'.join(min(flat))!r} has no published name")
+        if found:
+            state_dict |= {name: np.zeros((), np.int64) for name in _counters(layer)}
+    if unknown := flat.keys() - named:
+        raise UserError(f"variable {'/'.join(min(unknown))!r} has no published name")
     return state_dict
 
 

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from medjax.errors import UserError
-from medjax.nn.torch_names import Layer, StateDict, from_torch, to_torch
+from medjax.nn.torch_names import Layer, StateDict, from_torch, names_of, to_torch
 from medjax.weights.files import Weights
 from medjax.weights.state_dict import common_prefix
 
@@ -194,12 +194,8 @@ def _recognised(weights: Weights, converter: Converter) -> tuple[str, dict[str, 
 def _of_parts(shapes: Shapes, table: Sequence[Layer], parts: Sequence[str] | None) -> Shapes:
     if parts is None:
         return shapes
-    part_of = {layer.published: layer.path[0] for layer in table}
-    return {n: s for n, s in shapes.items() if _part(n, part_of) in parts}
-
-
-def _part(name: str, part_of: Mapping[str, str]) -> str:
-    return part_of.get(name, part_of.get(name.rpartition(".")[0], ""))
+    part_of = {name: layer.path[0] for layer in table for name in names_of(layer)}
+    return {n: s for n, s in shapes.items() if part_of.get(n, "") in parts}
 
 
 def _fits(name: str, array: np.ndarray, shape: tuple[int, ...]) -> bool:
