@@ -46,6 +46,21 @@ def count_draws(draws: NDArray[np.integer], examples: int) -> NDArray[np.intp]:
     return counts.reshape(resamples, examples)
 
 
+def resample(
+    size: int,
+    examples: int,
+    generator: np.random.Generator,
+    clusters: NDArray[np.intp] | None = None,
+) -> NDArray[np.intp]:
+    """Draw `size` resamples and count in each how often every example stands: [size, examples].
+
+    clusters: [examples] numbers from 0 of what is drawn instead, each with all its examples.
+    """
+    units = examples if clusters is None else int(clusters.max()) + 1
+    counts = count_draws(generator.integers(0, units, (size, units)), units)
+    return counts if clusters is None else counts[:, clusters]
+
+
 def _lacks_a_class(counts: NDArray[np.intp], positives: NDArray[np.intp]) -> NDArray[np.bool_]:
     """Which resamples [resamples] hold negatives only or positives only."""
     drawn = counts[:, positives].sum(axis=-1)
@@ -65,18 +80,12 @@ def draw_counts(
     positives: places of the positive examples, neither none nor all of them.
     one_class: "redraw" draws a resample of one class again (the resample is then one given that
     both classes occur); "fail" raises UserError, as the published code stops there.
-    clusters: [examples] numbers from 0 of what is drawn instead, each with all its examples.
+    clusters: as in `resample`.
     """
-    units = examples if clusters is None else int(clusters.max()) + 1
-
-    def draw(size: int) -> NDArray[np.intp]:
-        counts = count_draws(generator.integers(0, units, (size, units)), units)
-        return counts if clusters is None else counts[:, clusters]
-
     block = max(1, _CHUNK_CELLS // examples)
     for start in range(0, resamples, block):
         size = min(block, resamples - start)
-        counts = draw(size)
+        counts = resample(size, examples, generator, clusters)
         while (missing := _lacks_a_class(counts, positives)).any():
             if one_class == "fail":
                 raise UserError(
@@ -84,7 +93,7 @@ def draw_counts(
                     " holds one class only; set bootstrap_one_class to 'redraw' or evaluate on"
                     " more examples"
                 )
-            counts[missing] = draw(int(missing.sum()))
+            counts[missing] = resample(int(missing.sum()), examples, generator, clusters)
         yield counts
 
 
