@@ -1,0 +1,1 @@
+"""Metrics of times to an event, some of them censored."""
