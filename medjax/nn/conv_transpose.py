@@ -57,7 +57,7 @@ def conv_transpose(
 
 
 class ConvTranspose(nn.Module):
-    """A transposed convolution with bias over as many axes as `size` has numbers.
+    """A transposed convolution over as many axes as `size` has numbers; the bias can be left out.
 
     Kernel and bias are drawn from U(-b, b) with b = 1 / sqrt(features * values of the kernel),
     PyTorch's default, unless initialisers are given.
@@ -68,6 +68,7 @@ class ConvTranspose(nn.Module):
     strides: int | Sequence[int]
     padding: int | Sequence[int] = 0
     output_padding: int | Sequence[int] = 0
+    use_bias: bool = True
     kernel_init: Initializer | None = None
     bias_init: Initializer | None = None
     dtype: jnp.dtype = jnp.float32
@@ -78,7 +79,9 @@ class ConvTranspose(nn.Module):
         shape = (*self.size, x.shape[-1], self.features)
         default = uniform((self.features * math.prod(self.size)) ** -0.5)
         kernel = self.param("kernel", self.kernel_init or default, shape, jnp.float32)
-        bias = self.param("bias", self.bias_init or default, (self.features,), jnp.float32)
         x, kernel = x.astype(self.dtype), kernel.astype(self.dtype)
         y = conv_transpose(x, kernel, self.strides, self.padding, self.output_padding)
+        if not self.use_bias:
+            return y
+        bias = self.param("bias", self.bias_init or default, (self.features,), jnp.float32)
         return y + bias.astype(self.dtype)

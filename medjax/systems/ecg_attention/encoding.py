@@ -43,8 +43,8 @@ def latent_code(
     return Encoding(z, mean, log_variance)
 
 
-def instance_norm(x: jax.Array) -> jax.Array:
-    """Give each lead of x [batch, lead, time] zero mean and unit variance over time."""
+def instance_norm(x: jax.Array, axis: int = -1) -> jax.Array:
+    """Give x zero mean and unit variance along time, by default of [batch, lead, time]."""
     x = at_least_float32(x)
-    deviation = x - x.mean(-1, keepdims=True)
-    return deviation * jax.lax.rsqrt(jnp.square(deviation).mean(-1, keepdims=True) + 1e-5)
+    deviation = x - x.mean(axis, keepdims=True)
+    return deviation * jax.lax.rsqrt(jnp.square(deviation).mean(axis, keepdims=True) + 1e-5)

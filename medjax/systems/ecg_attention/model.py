@@ -1,27 +1,31 @@
-"""The networks that turn an ECG into a latent vector and back, and which one a stage asks for.
+"""The networks that turn an ECG into a latent vector and back, and which one a stage asks for."""
 
-Every network of this system has `encode`, `decode` and `__call__` as `Autoencoder` has them.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from medjax.errors import UsageError, nearest
+from medjax.systems.ecg_attention.checks import check_options
+from medjax.systems.ecg_attention.decoders import LinearDecoder, MultiScaleDecoder
 from medjax.systems.ecg_attention.dual_attention import AttentionDecoder, Encoder
 from medjax.systems.ecg_attention.encoding import Encoding, instance_norm
+from medjax.systems.ecg_attention.marcel_vae import MarcelDecoder, MarcelEncoder
+from medjax.systems.ecg_attention.xresnet import XResNet1d101
 
-NETWORKS = ("dual_attention",)
+ENCODER_FIELDS = (
+    *("leads", "pool_dim", "latent_dim", "down_blocks", "base_features", "latent_linear"),
+    *("variational", "time_code", "add_time_mask", "lead_attention", "time_attention"),
+    *("serial_attention", "lead_mask", "batchwise_dropout", "dropout", "stem_channel_order"),
+    *("lead_mask_assignment", "ablated_lead_branch", "dropout_placement"),
+    "latent_sample_in_eval",
+)
+"""Fields of a stage's `model` that the encoder of dual attention has under the same names."""
 
 
 class Autoencoder(nn.Module):
-    """An encoder and a decoder of 12- or 8-lead ECGs.
-
-    Variables lie under "encoder" and "decoder".
-    """
+    """An encoder and a decoder of ECGs; variables lie under "encoder" and "decoder"."""
 
     encoder: nn.Module
     decoder: nn.Module
@@ -76,34 +80,30 @@ def make_network(options: Mapping[str, Any], precision: str = "float32") -> Auto
     """
     check_options(options)
     dtype = jnp.dtype(precision)
-    names = (
-        *("leads", "pool_dim", "latent_dim", "down_blocks", "base_features", "latent_linear"),
-        *("variational", "time_code", "add_time_mask", "lead_attention", "time_attention"),
-        *("serial_attention", "lead_mask", "batchwise_dropout", "dropout", "stem_channel_order"),
-        *("lead_mask_assignment", "ablated_lead_branch", "dropout_placement"),
-        "latent_sample_in_eval",
-    )
-    encoder = Encoder(**{name: options[name] for name in names}, dtype=dtype)
-    decoder = AttentionDecoder(
-        options["leads"],
-        options["time_steps"],
-        options["up_blocks"],
-        options["base_features"],
-        options["decoder_linears"],
-        dtype,
-    )
-    return Autoencoder(encoder, decoder, options["norm_output"])
+    return Autoencoder(_encoder(options, dtype), _decoder(options, dtype), options["norm_output"])
 
 
-def check_options(options: Mapping[str, Any]) -> None:
-    """Raise UsageError where an option is not known or does not go with another."""
-    check_choice("network", options["network"], NETWORKS)
+def decoder_of(options: Mapping[str, Any]) -> str:
+    """Return the kind of a network's decoder, which only xresnet1d101 leaves open."""
+    own = {"dual_attention": "attention_decoder", "marcel_vae": "marcel_vae"}
+    return own.get(options["network"], options["decoder"])
 
 
-def check_choice(name: str, value: str, known: Sequence[str]) -> None:
-    """Raise UsageError where an option has a value that is not known."""
-    if value not in known:
-        raise UsageError(
-            f"model.{name} {value!r} is none of {', '.join(map(repr, known))}"
-            f"{nearest(value, known)}"
-        )
+def _encoder(options: Mapping[str, Any], dtype: jnp.dtype) -> nn.Module:
+    latent = options["latent_dim"]
+    if options["network"] == "marcel_vae":
+        drawn = options["latent_sample_in_eval"]
+        return MarcelEncoder(options["leads"], latent, drawn, dtype)
+    if options["network"] == "xresnet1d101":
+        return XResNet1d101(latent, dtype)
+    return Encoder(**{name: options[name] for name in ENCODER_FIELDS}, dtype=dtype)
+
+
+def _decoder(options: Mapping[str, Any], dtype: jnp.dtype) -> nn.Module:
+    size = (options["leads"], options["time_steps"])
+    decoder = decoder_of(options)
+    if decoder == "attention_decoder":
+        depth = (options["up_blocks"], options["base_features"], options["decoder_linears"])
+        return AttentionDecoder(*size, *depth, dtype)
+    plain = {"marcel_vae": MarcelDecoder, "ms_resnet": MultiScaleDecoder, "linear": LinearDecoder}
+    return plain[decoder](*size, dtype)

@@ -1,6 +1,8 @@
 """Published names of this system's networks: tables of `medjax.nn.torch_names`."""
 
 from medjax.nn.torch_names import Layer, under
+from medjax.systems.ecg_attention.decoders import MULTI_SCALE_WIDTHS
+from medjax.systems.ecg_attention.xresnet import STAGES, STEM
 
 
 def _convolutions(path: tuple[str, ...]) -> list[Layer]:
@@ -90,3 +92,67 @@ def head_layers() -> list[Layer]:
 def projector_layers() -> list[Layer]:
     """The table of `heads.Projector`."""
     return [Layer("0", ("linear1",), "linear"), Layer("2", ("linear2",), "linear")]
+
+
+def marcel_layers() -> list[Layer]:
+    """The table of the network of `marcel_vae`."""
+    encoder = [
+        Layer("conv1.0", ("conv1",), "conv"),
+        Layer("conv1.1", ("norm1",), "batch_norm"),
+        Layer("conv2.0", ("conv2",), "conv"),
+        Layer("conv2.1", ("norm2",), "batch_norm"),
+        Layer("dense_mean", ("mean",), "linear"),
+        Layer("dense_std", ("log_variance",), "linear"),
+    ]
+    decoder = [
+        Layer("dense1", ("dense1",), "linear"),
+        Layer("dense2", ("dense2",), "linear"),
+        Layer("conv_transpose1.0", ("conv1",), "conv_transpose"),
+        Layer("conv_transpose1.1", ("norm1",), "batch_norm"),
+        Layer("conv_transpose2.0", ("conv2",), "conv_transpose"),
+        Layer("conv_transpose2.1", ("norm2",), "batch_norm"),
+    ]
+    return [*under(encoder, "encoder", ("encoder",)), *under(decoder, "decoder", ("decoder",))]
+
+
+def _conv_norm(published: str, path: tuple[str, ...]) -> list[Layer]:
+    return [
+        Layer(f"{published}.0", (*path, "conv"), "conv"),
+        Layer(f"{published}.1", (*path, "norm"), "batch_norm"),
+    ]
+
+
+def xresnet_layers() -> list[Layer]:
+    """The table of `xresnet.XResNet1d101`; a block's convolutions have two names each."""
+    layers = []
+    for index in range(len(STEM)):
+        layers += _conv_norm(f"{index}", (f"stem_{index}",))
+    block = 0
+    for stage, depth in enumerate(STAGES):
+        for index in range(depth):
+            name, path = f"{len(STEM) + 1 + stage}.{index}", f"blocks_{block}"
+            for published in ("convs", "convpath.0"):
+                for conv in range(3):
+                    layers += _conv_norm(f"{name}.{published}.{conv}", (path, f"convs_{conv}"))
+            if block == 0:
+                layers += _conv_norm(f"{name}.idpath.0", (path, "shortcut"))
+            block += 1
+    return under(layers, "encoder.encoder.0", ("encoder",))
+
+
+def multi_scale_decoder_layers() -> list[Layer]:
+    """The table of `decoders.MultiScaleDecoder`."""
+    layers = [Layer("linear.0", ("linear",), "linear")]
+    block = [
+        Layer("idfunc_0", ("up",), "conv_transpose"),
+        Layer("idfunc_1", ("mix",), "conv"),
+        Layer("conv1", ("convs_0",), "conv"),
+        Layer("conv2", ("convs_1",), "conv"),
+    ]
+    for index in range(len(MULTI_SCALE_WIDTHS)):
+        layers += under(block, f"decoder.{index}", (f"blocks_{index}",))
+    layers += [
+        Layer("final_conv.0", ("output1",), "conv"),
+        Layer("final_conv.3", ("output2",), "conv"),
+    ]
+    return under(layers, "decoder", ("decoder",))

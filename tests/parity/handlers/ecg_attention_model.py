@@ -33,6 +33,7 @@ INVERTED = {
 }
 PUBLISHED = {
     "network": "dual_attention",
+    "decoder": "ms_resnet",
     "leads": 12,
     "time_steps": 1024,
     "pool_dim": 64,
