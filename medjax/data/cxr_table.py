@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from medjax.data.images import resolve_under
 from medjax.data.manifest import describe_run, describe_set, print_manifest, write_manifest
+from medjax.data.paths import resolve_under
 from medjax.data.reports import STORED, report_fields
 from medjax.data.subject_split import HASH_RULE, hash_split
 from medjax.data.tables import LABEL_VALUES, SPLIT_NAMES, coded, read_table, refuse_repeats

@@ -4,8 +4,6 @@ Files come from outside: what they claim is checked before anything is decoded.
 """
 
 import io
-import os
-import stat
 import struct
 import warnings
 import zlib
@@ -29,24 +27,6 @@ OVERSAMPLING = 2
 """How much larger than wanted a film is decoded at least. At 2 the resized film differs from that
 of a full decoding by 0.2 grey levels on average and 3 at most (measured on radiographs of 2544
 pixels brought to 512), at 1 by 15; storing it as JPEG of quality 75 costs 1.1 and 30."""
-
-
-def resolve_under(root: Path, relative: str | Path) -> Path:
-    """Return the real path of a file named in a table; it must be a regular file under `root`.
-
-    Raises:
-        UserError: absolute path, `..` or a link that leaves the root, device or pipe.
-        FileNotFoundError: when there is no such file (callers count those).
-    """
-    if Path(relative).is_absolute():
-        raise UserError(f"{relative}: absolute path in a table; give paths relative to {root}")
-    real_root = root.resolve()
-    path = (real_root / relative).resolve()
-    if not path.is_relative_to(real_root):
-        raise UserError(f"{relative}: leads out of {root}; put the file itself under it")
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise UserError(f"{relative}: not a regular file")
-    return path
 
 
 def read_grey(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:

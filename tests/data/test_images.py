@@ -13,8 +13,8 @@ from medjax.data.images import (
     encode_jpeg,
     read_film,
     read_grey,
-    resolve_under,
 )
+from medjax.data.paths import resolve_under
 from medjax.errors import UserError
 
 GRADIENT = np.arange(256, dtype=np.uint8).reshape(16, 16)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from medjax.data.images import resolve_under
+from medjax.data.paths import resolve_under
 from medjax.data.reports import STORED, WHOLE, report_fields, split_sections
 from medjax.data.tables import integers, read_table
 from medjax.data.xray.film import Film

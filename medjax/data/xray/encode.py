@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from medjax.data.film_sizes import FilmSize
-from medjax.data.images import encode_jpeg, read_film, resolve_under
+from medjax.data.images import encode_jpeg, read_film
+from medjax.data.paths import resolve_under
 from medjax.errors import UserError
 
 DECODING = ("scaled", "exact")
