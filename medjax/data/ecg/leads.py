@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from medjax.data.ecg.fault import RecordFault
 from medjax.errors import UserError
 
 LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -72,13 +73,13 @@ def arrange(
         [wanted leads], false for those that are zero for want of data; names that were computed.
 
     Raises:
-        ValueError: a lead stands there twice, or none of them is wanted.
+        RecordFault: a lead stands there twice, or none of them is wanted.
     """
     rows: dict[str, int] = {}
     for row, text in enumerate(names):
         name = standard_name(text)
         if name in rows:
-            raise ValueError(f"lead {name} twice")
+            raise RecordFault(f"lead {name} twice")
         if name is not None:
             rows[name] = row
     computed = tuple(
@@ -88,7 +89,7 @@ def arrange(
     )
     recorded = np.array([name in rows or name in computed for name in wanted])
     if not recorded.any():
-        raise ValueError("none of the leads is there")
+        raise RecordFault("none of the leads is there")
     dtype = np.result_type(signal.dtype, np.float64) if computed else signal.dtype
     arranged = np.zeros((len(wanted), signal.shape[1]), dtype)
     for i, name in enumerate(wanted):

@@ -86,6 +86,9 @@ def prepare_sets(
     }
     write_manifest(args.out, manifest)
     print_manifest(manifest)
+    for name, entry in sets.items():
+        for note, number in entry["recordings_with"].items():
+            print(f"{name}: {number:,} recordings with: {note}")
 
 
 def _limited(plan: Plan, limit: int | None, counts: list) -> Sequence[Any]:

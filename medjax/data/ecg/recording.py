@@ -1,10 +1,12 @@
 """One ECG recording on its way from a file to a prepared set."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from medjax.data.ecg.fault import MissingFile, RecordFault
 from medjax.data.ecg.leads import LEADS, arrange
 from medjax.data.ecg.resample import resample
 
@@ -75,6 +77,12 @@ class Dropped(NamedTuple):
     """The whole sentence, shown for the first when there are too many."""
 
 
+def drop(record_id: str, file: Path, fault: RecordFault) -> Dropped:
+    """Leave a recording out for a fault of its file; one that is not there is not damaged."""
+    damaged = not isinstance(fault, MissingFile)
+    return Dropped(record_id, str(fault), damaged, f"{file}: {fault}")
+
+
 def conform(
     signal: np.ndarray,
     names: Sequence[str],
@@ -99,13 +107,13 @@ def conform(
         start: seconds to leave out.
 
     Raises:
-        ValueError: no lead is there, one is there twice, or there are no samples.
+        RecordFault: no lead is there, one is there twice, or there are no samples.
     """
     first, count = round(start * rate), int(np.ceil(form.samples * rate / form.sampling_rate))
     notes = ["longer: cut"] if signal.shape[1] - first > count else []
     signal = signal[:, first : first + count]
     if not signal.shape[1]:
-        raise ValueError("no samples")
+        raise RecordFault("no samples")
     steps = np.broadcast_to(np.asarray(scale, np.float64), (len(names),))
     values, recorded, computed = arrange(signal, names, form.leads)
     if signal.dtype.kind == "i" and rate == form.sampling_rate and not computed:

@@ -143,7 +143,10 @@ def _most(dropped: Sequence[Dropped]) -> str:
 
 def _counts(dropped: Sequence[Dropped], kept: int) -> list[dict[str, Any]]:
     """One rule a reason, in the order of their names."""
-    counts, left = [], kept + len(dropped)
+    left = kept + len(dropped)
+    if not dropped:
+        return [{"rule": "recording", "in": left, "out": left, "reason": "all could be used"}]
+    counts = []
     for reason, number in sorted(collections.Counter(d.reason for d in dropped).items()):
         counts.append({"rule": "recording", "in": left, "out": left - number, "reason": reason})
         left -= number

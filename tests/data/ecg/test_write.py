@@ -113,7 +113,7 @@ def test_limit_and_dry_run(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
     manifest = read_manifest(prepare(tmp_path, given, limit=2))
     assert sum(manifest["sets"]["rhythm"]["splits"].values()) == 2
-    assert manifest["counts"][0]["rule"] == "limit"
+    assert [count["rule"] for count in manifest["counts"]] == ["limit", "recording"]
 
 
 def test_only_the_sets_of_a_folder_open(tmp_path):

@@ -1,0 +1,10 @@
+"""What makes a recording unusable."""
+
+
+class RecordFault(ValueError):
+    """A recording that cannot be used. The text is the same for all with one fault: the manifest
+    counts by it, and an error shows it after the name of the file."""
+
+
+class MissingFile(RecordFault):
+    """A recording whose file is not there, as in a partial copy of a data set."""

@@ -1,0 +1,1 @@
+"""WFDB, the format of PhysioNet: a text header a record and its signal files."""
