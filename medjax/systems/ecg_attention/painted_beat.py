@@ -27,8 +27,8 @@ class PaintedRecord(NamedTuple):
 
     signal: NDArray
     """[lead, time], in any unit: each lead is drawn on its own scale."""
-    paint: NDArray
-    """[lead, time], 0..1 (`saliency.rescale`)."""
+    paint: NDArray | None
+    """[lead, time], 0..1 (`saliency.rescale`); None for a network without temporal attention."""
     leads: Sequence[str]
     sampling_rate: float
     """Hz"""
@@ -62,7 +62,9 @@ def draw_record(axes: NDArray, record: PaintedRecord) -> None:
         if record.reconstruction is not None:
             line: dict[str, Any] = {"color": "#0072B2", "linewidth": 0.7}
             ax.plot(seconds, record.reconstruction[place], zorder=3, **line)
-        draw_lead(ax, seconds, record.signal[place], record.paint[place])
+        draw_lead(ax, seconds, record.signal[place])
+        if record.paint is not None:
+            paint_lead(ax, seconds, record.signal[place], record.paint[place])
         ax.set_title(record.leads[place], fontsize=8, loc="left", pad=2, fontweight="bold")
         lowest = place % rows == rows - 1 or place == leads - 1
         ax.tick_params(axis="x", labelsize=7, labelbottom=lowest, length=2)
@@ -72,14 +74,18 @@ def draw_record(axes: NDArray, record: PaintedRecord) -> None:
             ax.set_xlabel("seconds", fontsize=7, labelpad=1)
 
 
-def draw_lead(ax: Axes, seconds: NDArray, signal: NDArray, paint: NDArray) -> None:
-    """Draw one lead as points coloured by `paint` (0..1), with a thin line through them."""
-    points = min(UPSAMPLING * len(signal), max(MOST_POINTS, len(signal)))
-    times, values = upsample(seconds, points), upsample(signal, points)
-    style: dict[str, Any] = {"s": 9, "linewidths": 0, "cmap": COLORS, "vmin": 0, "vmax": 1}
-    ax.scatter(times, values, c=upsample(paint, points), zorder=1, **style)
+def draw_lead(ax: Axes, seconds: NDArray, signal: NDArray) -> None:
+    """Draw one lead as a thin line."""
     ax.plot(seconds, signal, color="black", linewidth=0.5, zorder=2)
     ax.spines[["top", "right", "left"]].set_visible(False)
+
+
+def paint_lead(ax: Axes, seconds: NDArray, signal: NDArray, paint: NDArray) -> None:
+    """Draw one lead as points coloured by `paint` (0..1), under its line."""
+    points = min(UPSAMPLING * len(signal), max(MOST_POINTS, len(signal)))
+    style: dict[str, Any] = {"s": 9, "linewidths": 0, "cmap": COLORS, "vmin": 0, "vmax": 1}
+    times, values = upsample(seconds, points), upsample(signal, points)
+    ax.scatter(times, values, c=upsample(paint, points), zorder=1, **style)
 
 
 def add_colorbar(figure: Figure | SubFigure, axes: Any, label: str, height: float) -> None:
@@ -99,5 +105,6 @@ def painted_figure(record: PaintedRecord, title: str) -> Figure:
     figure.suptitle(title, fontsize=10, parse_math=False)
     axes = figure.subplots(rows, columns, squeeze=False)
     draw_record(axes, record)
-    add_colorbar(figure, axes, wrap(PAINT, 0.8 * height, 7), height)
+    if record.paint is not None:
+        add_colorbar(figure, axes, wrap(PAINT, 0.8 * height, 7), height)
     return figure

@@ -91,8 +91,8 @@ def patient_page(page: PatientPage) -> Figure:
     above, below = figure.subfigures(2, 1, height_ratios=heights, squeeze=False)[:, 0]
     axes = above.subplots(rows, columns, squeeze=False)
     draw_record(axes, record)
-    label = wrap(PAINT, 0.85 * above_height, 7)
-    add_colorbar(above, axes, label, above_height)
+    if record.paint is not None:
+        add_colorbar(above, axes, wrap(PAINT, 0.85 * above_height, 7), above_height)
     _draw_below(below, page)
     return figure
 
