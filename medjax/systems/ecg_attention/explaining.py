@@ -42,20 +42,21 @@ def make_explainer(
     """
 
     @jax.jit
-    def explain_one(variables: Variables, signal: jax.Array, visible: jax.Array) -> Explanation:
-        reconstruction, code = network.apply(variables, signal[None], visible[None], train=False)
-        lead_map = None if code.lead_attention is None else code.lead_attention[0]
-        paint = None
+    def explain_one(variables: Variables, signal: jax.Array, visible: jax.Array) -> Any:
+        given: Any = network.apply(variables, signal[None], visible[None], train=False)
+        (reconstruction, code), paint = given, None
         if code.time_attention is not None:
             features = residual_features(network, variables, visible, batchnorm)
-            paint = time_saliency(features, signal, code.time_attention[0], input_lead)
-        return Explanation(lead_map, paint, reconstruction[0])
+            paint = time_saliency(features, signal, code.time_attention[0], input_lead)[None]
+        return code.lead_attention, paint, reconstruction
 
     def explain(variables: Variables, signal: NDArray, visible: NDArray) -> Explanation:
         ones = [explain_one(variables, *record) for record in zip(signal, visible, strict=True)]
-        gathered: Explanation = jax.tree.map(lambda *parts: np.stack(parts), *jax.device_get(ones))
-        paint = gathered.paint
-        return gathered._replace(paint=None if paint is None else rescale(smooth(paint)))
+        joined = jax.tree.map(lambda *parts: np.concatenate(parts), *jax.device_get(ones))
+        lead_maps, paint, reconstruction = joined
+        return Explanation(
+            lead_maps, None if paint is None else rescale(smooth(paint)), reconstruction
+        )
 
     return explain
 
@@ -69,12 +70,12 @@ def residual_features(
     """
     batch = batchnorm == "batch"
 
-    def features(network: Autoencoder, signal: jax.Array) -> jax.Array:
+    def features(network: Any, signal: jax.Array) -> jax.Array:
         return network.encoder.features(signal[None], visible[None], None, train=batch)
 
     def apply(signal: jax.Array) -> jax.Array:
         mutable = ["batch_stats"] if batch else False
-        out = network.apply(variables, signal, method=features, mutable=mutable)
+        out: Any = network.apply(variables, signal, method=features, mutable=mutable)
         return jnp.moveaxis((out[0] if batch else out)[0], -1, 0)
 
     return apply

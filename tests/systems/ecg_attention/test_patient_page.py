@@ -47,7 +47,9 @@ PAGES = {
     "twelve leads": page(),
     "one": page(1),
     "strip, no baseline": page(12, 500)._replace(lead_map=None, curve=None, percentile=None),
-    "eight, no attention": page(8)._replace(record=page(8).record._replace(paint=None), lead_map=None),
+    "eight, no attention": page(8)._replace(
+        record=page(8).record._replace(paint=None), lead_map=None
+    ),
 }
 
 
