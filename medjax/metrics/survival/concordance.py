@@ -15,7 +15,7 @@ class Concordance(NamedTuple):
     comparable: NDArray[np.int64]
     """[...] pairs of which is known who had the event first."""
 
-    def index(self) -> NDArray[np.float64]:
+    def c_index(self) -> NDArray[np.float64]:
         """Share [...] of comparable pairs in the right order, NaN where there are none."""
         pairs = np.where(self.comparable > 0, self.comparable, np.nan)
         return self.doubled / (2 * pairs)

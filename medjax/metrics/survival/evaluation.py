@@ -147,7 +147,7 @@ def _statistics(
     def compute(counts: NDArray | None) -> dict[str, NDArray]:
         values = {}
         if "c_index" in defined:
-            values["c_index"] = concordance(event, time, risk, counts).index()
+            values["c_index"] = concordance(event, time, risk, counts).c_index()
         uncensored = Uncensored(event, time, counts)
         for i, horizon in enumerate(reached):
             known = uncensored.at(horizon)

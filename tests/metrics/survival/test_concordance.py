@@ -48,19 +48,19 @@ def test_equals_lifelines():
     event, time, risk = (np.array(REFERENCE[k]) for k in ("event", "time", "risk"))
     expected = REFERENCE["c_index"]
     up = np.ceil(time)
-    assert concordance(event, up, risk).index() == pytest.approx(expected["rounded_up_times"])
-    rounded = concordance(event, up, np.round(risk)).index()
+    assert concordance(event, up, risk).c_index() == pytest.approx(expected["rounded_up_times"])
+    rounded = concordance(event, up, np.round(risk)).c_index()
     assert rounded == pytest.approx(expected["rounded_risks"])
 
 
 def test_undefined_without_a_comparable_pair():
-    assert np.isnan(concordance([0, 0], [1, 2], [1, 2]).index())
-    assert np.isnan(concordance([1, 1], [2, 2], [1, 2]).index())
-    assert np.isnan(concordance([], [], []).index())
+    assert np.isnan(concordance([0, 0], [1, 2], [1, 2]).c_index())
+    assert np.isnan(concordance([1, 1], [2, 2], [1, 2]).c_index())
+    assert np.isnan(concordance([], [], []).c_index())
 
 
 def test_order_alone_matters():
     event, time, risk = example(40, 5)
-    value = concordance(event, time, risk).index()
-    assert concordance(event, time**3, np.exp(risk)).index() == value
-    assert concordance(event, time, -risk).index() == pytest.approx(1 - value)
+    value = concordance(event, time, risk).c_index()
+    assert concordance(event, time**3, np.exp(risk)).c_index() == value
+    assert concordance(event, time, -risk).c_index() == pytest.approx(1 - value)

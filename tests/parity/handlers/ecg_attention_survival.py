@@ -31,7 +31,7 @@ def c_index(case: Case) -> dict[str, np.ndarray]:
     outputs = {}
     for name in case.config["sets"]:
         event, time, risk = (case.inputs[f"{name}_{key}"] for key in ("event", "time", "risk"))
-        outputs[f"{name}_cindex"] = concordance(event, time, risk).index()
+        outputs[f"{name}_cindex"] = concordance(event, time, risk).c_index()
     return outputs
 
 
