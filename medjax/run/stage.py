@@ -22,7 +22,7 @@ from medjax.run.report.metrics_log import MetricsLog, read_rows
 from medjax.run.report.tables import parameter_table
 from medjax.run.signals import Signals, catch_signals
 from medjax.run.step import init_state
-from medjax.run.system import System, Variables, with_resident
+from medjax.run.system import Outputs, System, Variables, with_resident
 from medjax.run.train import Timing, Training, train
 
 
@@ -90,6 +90,7 @@ class Stage:
                 path = self.folder / f"predictions-{split}.parquet"
                 write_predictions(path, system, split, positions, outputs)
                 say(f"  {len(positions)} predictions in {path}")
+                self.draw_pages(system, variables, split, outputs)
 
     def trained(self) -> tuple[System, Variables]:
         """Return the system and its trained weights."""
@@ -203,6 +204,7 @@ class Stage:
             if len(positions):
                 path = self.folder / f"predictions-{split}.parquet"
                 write_predictions(path, system, split, positions, outputs)
+                self.draw_pages(system, variables, split, outputs)
         return {
             split: {name: metric.to_json() for name, metric in sorted(of_split.items())}
             for split, of_split in metrics.items()
@@ -223,6 +225,19 @@ class Stage:
         for split in outputs:
             for stem, figure in system.draw(split, outputs, metrics[split]).items():
                 plots.save_figure(figure, folder / f"{prefix}-{split}-{stem}.png")
+
+    def draw_pages(
+        self, system: System, variables: Variables, split: str, outputs: Outputs
+    ) -> None:
+        """Draw the system's pages of single examples into the stage's `pages` folder."""
+        if not self.pictures or jax.process_index() != 0:
+            return
+        folder, drawn = self.folder / "pages", 0
+        for stem, figure in system.pages(variables, split, outputs):
+            plots.save_figure(figure, folder / f"{split}-{stem}.png")
+            drawn += 1
+        if drawn:
+            say(f"  {drawn} pages of the {split} split in {folder}")
 
     def write_tables(self, system: System, metrics: Mapping) -> None:
         """Write the system's own tables into the run's `tables` folder."""

@@ -16,7 +16,7 @@ stage that fits something on frozen outputs is built a second time, with it in
 which is called when all of them are done (`medjax.run.compare`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -83,6 +83,12 @@ def no_plots(
     return {}
 
 
+def no_pages(variables: Variables, split: str, outputs: Outputs) -> Iterable[tuple[str, Figure]]:
+    """The pages of a system that draws none."""
+    del variables, split, outputs
+    return ()
+
+
 def no_tables(split: str, metrics: Mapping[str, Metric]) -> Mapping[str, Table]:
     """The tables of a system that has none."""
     del split, metrics
@@ -138,6 +144,10 @@ class System(NamedTuple):
     live here; `final` is False for the cheaper evaluations during training."""
     draw: Callable[[str, Mapping[str, Outputs], Mapping[str, Metric]], Mapping[str, Any]] = no_plots
     """(split, outputs, metrics) -> {file stem: matplotlib figure} for the final evaluation."""
+    pages: Callable[[Variables, str, Outputs], Iterable[tuple[str, Figure]]] = no_pages
+    """(variables, split, outputs) -> (file stem, figure), one by one: pages of single examples, as
+    many as the config asks for, for the final evaluation and for predictions; labels may be
+    absent."""
     tables: Callable[[str, Mapping[str, Metric]], Mapping[str, Table]] = no_tables
     """(split, metrics) -> {file stem: table} for the final evaluation, as papers print them."""
     fit: Callable[[Mapping[str, Outputs]], Mapping[str, np.ndarray]] | None = None
