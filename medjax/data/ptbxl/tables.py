@@ -99,7 +99,7 @@ def read_database(path: Path) -> list[Patient]:
 def _patient_ids(texts: pd.Series, path: Path) -> list[str]:
     """Ids as text; they are written as decimal numbers (15709.0)."""
     plain = texts.str.strip().str.replace(r"\.0+$", "", regex=True)
-    return [str(number) for number in integers(plain.rename(texts.name), path)]
+    return [str(number) for number in integers(plain, path)]
 
 
 def _is_clean(table: pd.DataFrame, path: Path) -> np.ndarray:
