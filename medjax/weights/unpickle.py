@@ -51,6 +51,14 @@ class Opaque(NamedTuple):
     name: str
 
 
+class Stateful:
+    """A value of a constructor that a stream completes after it is made."""
+
+    def set_state(self, state: Any) -> None:
+        """Take the state that the stream gives; may raise MalformedError."""
+        raise NotImplementedError
+
+
 Constructor = Callable[[tuple[Any, ...]], Any]
 """Makes a value of the positional arguments that a stream gives; may raise MalformedError."""
 
@@ -151,7 +159,7 @@ class _Machine:
             "NEWOBJ_EX": lambda _: self._push(self._call(*self._pop_many(3)[:2])),
             "OBJ": lambda _: self._make(self._since_mark()),
             "INST": lambda text: self._make([_global(text), *self._since_mark()]),
-            "BUILD": self._drop,  # the state of an object: attributes, of no use here
+            "BUILD": self._build,
             "BINPERSID": lambda _: self._push(self._persistent(self.pop())),
             "PERSID": lambda text: self._push(self._persistent(text)),
             **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), self._memorise),
@@ -204,6 +212,14 @@ class _Machine:
     def _drop_marked(self, argument: Any) -> None:
         del argument
         self._since_mark()
+
+    def _build(self, argument: Any) -> None:
+        """Give an object its state; one that takes none has attributes of no use here."""
+        del argument
+        state = self.pop()
+        target = self._top()
+        if isinstance(target, Stateful):
+            target.set_state(state)
 
     def _memorise(self, index: Any) -> None:
         self._memo[index] = self._top()
