@@ -39,7 +39,9 @@ def inside(name: str, package: str) -> bool:
 
 def forbidden(importer: str) -> Iterator[str]:
     """Yield the packages that a module must not import."""
-    layers = tuple(f"medjax.{name}" for name in ("nn", "losses", "metrics", "data", "weights"))
+    layers = tuple(
+        f"medjax.{name}" for name in ("nn", "losses", "metrics", "data", "text", "weights")
+    )
     if any(inside(importer, layer) for layer in layers):
         yield from ("medjax.run", "medjax.systems", "medjax.main")
     if inside(importer, "medjax.run"):

@@ -1,0 +1,5 @@
+"""Texts as vectors: word pieces, and encoders that systems share.
+
+wordpiece   texts -> token ids
+encoder     texts -> one vector each, by a BERT
+"""
