@@ -23,7 +23,7 @@ MANIFEST = "manifest.json"
 PACKAGES = ("numpy", "pandas", "pyarrow", "pillow", "array_record", "tensorflow-datasets")
 NO_EFFECT = (
     *("source", "out", "workers", "dry_run", "overwrite", "engine", "beam_options"),
-    "write_benchmark",
+    *("write_benchmark", "write_table", "write_pickle"),
 )
 """Options that change no record, and so do not stand in the manifest."""
 
