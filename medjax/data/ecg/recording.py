@@ -107,7 +107,7 @@ def conform(
         start: seconds to leave out.
 
     Raises:
-        RecordFault: no lead is there, one is there twice, or there are no samples.
+        RecordFault: no lead is there, one is there twice, there are no samples or only gaps.
     """
     first, count = round(start * rate), int(np.ceil(form.samples * rate / form.sampling_rate))
     notes = ["longer: cut"] if signal.shape[1] - first > count else []
@@ -123,6 +123,8 @@ def conform(
         lead_steps = np.ones(len(form.leads))
         known = np.isfinite(values)
         recorded = recorded & known.any(axis=1)
+        if not recorded.any():
+            raise RecordFault("gaps alone, no known sample")
         if (known.any(axis=1) & ~known.all(axis=1)).any():
             notes.append("gaps bridged")
         values = _bridged(values, known)

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 
 def varies(signal: Any, inside: Any | None = None) -> Any:
     """Tell which leads hold more than one value (where `inside` is not 0): bool [..., lead, 1]."""
@@ -36,15 +34,3 @@ def standardize(signal: Any, inside: Any | None = None, where: Any | None = None
     usable = (variance > 0) & xp.isfinite(variance)
     usable = usable & (varies(signal, inside) if where is None else where)
     return xp.where(usable, centred / xp.sqrt(xp.where(usable, variance, 1)), 0)
-
-
-def standardize_as_published(signal: np.ndarray, skip_below_sum: float | None) -> np.ndarray:
-    """Z-score [lead, samples] in float64, unless |sum of all samples| < `skip_below_sum`.
-
-    The rule leaves a signal alone that was standardised before, which is what it does in the
-    published pre-training.
-    """
-    values = np.asarray(signal, np.float64)
-    if skip_below_sum is not None and abs(values.sum()) < skip_below_sum:
-        return values
-    return standardize(values)

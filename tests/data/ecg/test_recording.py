@@ -66,6 +66,11 @@ def test_flat_missing_and_gaps_are_noted_and_finite():
     assert not values[5].any() and np.ptp(values[3]) == 0
 
 
+def test_gaps_alone_are_no_record():
+    with pytest.raises(ValueError, match="gaps alone"):
+        conform(np.full((12, 600), np.nan), LEADS, 500, FORM)
+
+
 def test_rounding_is_small_and_whole_numbers_are_exact():
     signal = RNG.normal(size=(12, 600)) * np.logspace(-6, 6, 12)[:, None]
     conformed = conform(signal, LEADS, 500, FORM)
