@@ -40,7 +40,7 @@ def kaplan_meier_figure(
             _draw_curve(ax, event, time, name, color)
     ax.set_xlim(0, last)
     ax.set_ylim(min(0.9, ax.get_ylim()[0]), 1.01)
-    ax.set_yticks([tick for tick in ax.get_yticks() if ax.get_ylim()[0] <= tick <= 1])
+    ax.set_yticks([tick for tick in ax.get_yticks() if ax.get_ylim()[0] <= tick < 1 + 1e-9])
     ax.set_xlabel(f"Time ({unit})", fontsize=9)
     ax.set_ylabel("Survival without event", fontsize=9)
     ax.tick_params(labelsize=8)

@@ -27,7 +27,7 @@ EVENT, TIME = "event", "time"
 def compare(
     config: ConfigDict, predictions: Callable[[str, str], Mapping[str, pd.DataFrame]]
 ) -> dict[str, Comparison]:
-    """Return the comparison "risk_groups"; {} of a run without a risk stage.
+    """Return the comparison "risk_groups"; {} of a run without a risk stage, or without outcomes.
 
     predictions: (stage, split) -> {replica: predictions table}.
     """
@@ -37,12 +37,13 @@ def compare(
     stage = config[stages[-1]]
     split = stage.train.final_splits[-1]
     tables = predictions(stages[-1], split)
-    subjects = mean_scores(tables)
-    if not subjects[EVENT].notna().any():
+    if not all(EVENT in table for table in tables.values()):
         return {}
-    high = high_risk(subjects[SCORE], config.explain.high_risk_percentile)
-    unit, horizons = stage.survival.unit, tuple(stage.survival.horizons)
-    title = f"{_people(len(subjects), len(tables))}, {split} split"
+    subjects = mean_scores(tables)
+    percentile = config.explain.high_risk_percentile
+    high = high_risk(subjects[SCORE], percentile)
+    unit, horizons = f"{config.data.time_unit}s", tuple(config.evaluation.horizons)
+    title = f"{_people(len(subjects), len(tables), percentile)}, {split} split"
     return {
         NAME: Comparison(
             metrics={split: measure(subjects, config.evaluation.resamples, config.seed)},
@@ -116,6 +117,6 @@ def _survival(event: NDArray, time: NDArray, horizon: float) -> Metric:
     return Metric(value, low, high, n=len(time))
 
 
-def _people(records: int, models: int) -> str:
-    means = f", mean scores of {models} models" if models > 1 else ""
-    return f"Groups of risk: {records:,} records{means}"
+def _people(records: int, models: int, percentile: float) -> str:
+    means = f"mean scores of {models} models" if models > 1 else "scores of one model"
+    return f"Risk up to the {percentile:g}th percentile and above: {records:,} records, {means}"

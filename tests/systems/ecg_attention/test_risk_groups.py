@@ -36,10 +36,10 @@ CONFIG = ConfigDict(
         "risk": {
             "kind": "risk",
             "train": {"final_splits": ("validation", "test")},
-            "survival": {"unit": "month", "horizons": (8.0, 50.0)},
         },
         "explain": {"high_risk_percentile": 70},
-        "evaluation": {"resamples": 20},
+        "evaluation": {"resamples": 20, "horizons": (8.0, 50.0)},
+        "data": {"time_unit": "month"},
     }
 )
 
@@ -77,5 +77,5 @@ def test_runs_without_risk_or_without_outcomes_have_no_groups():
     without = CONFIG.copy_and_resolve_references()
     without.stages = ("pretrain",)
     assert compare(without, lambda stage, split: pytest.fail("nothing to read")) == {}
-    unknown = {name: frame.assign(event=np.nan) for name, frame in TABLES.items()}
+    unknown = {name: frame.drop(columns="event") for name, frame in TABLES.items()}
     assert compare(CONFIG, lambda stage, split: unknown) == {}
