@@ -87,6 +87,8 @@ class PretrainingNetwork(Autoencoder):
             ecg_projection=self.ecg_projector(encoding.z) if aligned else None,
             text_projection=self.text_projector(text) if aligned and text is not None else None,
             class_logits=self.classifier(encoding.z, valid, train=train) if self.classes else None,
-            scale=jnp.exp(jnp.minimum(self.log_scale, math.log(MAX_SCALE))) if contrastive else None,
+            scale=jnp.exp(jnp.minimum(self.log_scale, math.log(MAX_SCALE)))
+            if contrastive
+            else None,
             bias=self.bias if self.alignment_loss == "siglip" else None,
         )
