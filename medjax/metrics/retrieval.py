@@ -44,7 +44,7 @@ def retrieval_metrics(
     names: tuple[str, str],
     at: Sequence[int] = (1, 5, 10),
 ) -> dict[str, Metric]:
-    """Return recall at k and the median rank, in both directions.
+    """Return recall at k, the mean reciprocal rank and the median rank, in both directions.
 
     Rows of one `group` hold the same second thing (the same text); it stands in the gallery once,
     and is a query once: its right answers are all the first things that have it. Of fewer than two
@@ -68,6 +68,7 @@ def retrieval_metrics(
             metrics[f"{prefix}/median_rank"] = Metric(None, reason="there is only one candidate")
             continue
         rank = ranks(queries, gallery, query_group, gallery_group)
+        metrics[f"{prefix}/mean_reciprocal_rank"] = Metric(float((1 / rank).mean()), n=len(rank))
         metrics[f"{prefix}/median_rank"] = Metric(float(np.median(rank)), n=len(rank))
         # The place of a right answer if the order were left to chance.
         known, right = np.unique(gallery_group, return_counts=True)

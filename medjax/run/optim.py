@@ -20,16 +20,18 @@ from medjax.errors import UsageError, nearest
 def learning_rate(options: ConfigDict, total_steps: int) -> optax.Schedule:
     """Return step -> learning rate.
 
-    "warmup_cosine" rises linearly over `warmup_steps`, then falls along a half cosine to
+    "warmup_cosine" rises linearly over `warmup_steps`, or over `warmup_fraction` of all steps
+    where a section has that and no steps, then falls along a half cosine to
     `final_learning_rate` at `total_steps`.
     """
     if options.schedule == "constant":
         return optax.constant_schedule(options.learning_rate)
     if options.schedule == "warmup_cosine":
+        fraction = options.get("warmup_fraction", 0.0)
         return optax.warmup_cosine_decay_schedule(
             init_value=options.warmup_learning_rate,
             peak_value=options.learning_rate,
-            warmup_steps=options.warmup_steps,
+            warmup_steps=options.warmup_steps or int(fraction * total_steps),
             decay_steps=total_steps,
             end_value=options.final_learning_rate,
         )

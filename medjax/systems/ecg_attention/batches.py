@@ -88,7 +88,8 @@ class Batches:
     def collate(self, split: str, epoch: int, plan: BatchPlan, rows: slice) -> dict[str, Any]:
         """Return these rows of a batch, zero where a row is padding.
 
-        mask bool [rows]; length, offset int32 [rows] (`items.Window`); recorded bool [rows, lead];
+        mask bool [rows]; number int32 [rows] in the split; length, offset int32 [rows]
+        (`items.Window`); recorded bool [rows, lead];
         labels float32 [rows, labels] where the set has any; and target, signal float32
         [rows, lead, sample] and peaks int32 [rows, peak], or index int32 [rows] of what lies on the
         device.
@@ -101,6 +102,7 @@ class Batches:
         place = window(records.length[indices], self._sizes.time_steps, draws)
         columns: dict[str, np.ndarray] = {
             **place._asdict(),
+            "number": indices.astype(np.int32),
             "recorded": records.recorded[indices][:, self._rows],
         }
         if records.labels.shape[1]:

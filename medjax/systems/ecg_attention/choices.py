@@ -1,0 +1,27 @@
+"""The values that the fields of configs/ecg_attention.py may take, by the end of a field's name."""
+
+from medjax.systems.ecg_attention.checks import MODEL_CHOICES
+
+CHOICES = {
+    **{f"model.{name}": values for name, values in MODEL_CHOICES.items()},
+    "compat": ("default", "published"),
+    "data.signal": ("median", "rhythm"),
+    "data.leads": (12, 8),
+    "data.residence": ("host", "device"),
+    "demo.risk": ("learnable", "random"),
+    "kind": ("pretrain", "probe"),
+    "input_cleaning": ("target_only", "shared"),
+    "input_standardise": ("once_before_masking", "again_after_masking"),
+    "alignment_loss": ("cosine", "infonce", "siglip", "none"),
+    "auroc_class_names": ("sorted", "unsorted"),
+    "best_checkpoint_metric": ("val_loss", "val_alignment", "val_retrieval"),
+    "epoch_order": ("train_then_validate", "validate_then_train"),
+    "on_not_finite": ("stop", "skip"),
+    "optimizer.name": ("adam", "adamw", "sgd"),
+    "optimizer.schedule": ("constant", "warmup_cosine"),
+    "monitor_mode": ("max", "min"),
+    "matmul_precision": ("default", "high", "highest"),
+    "precision": ("float32", "bfloat16"),
+    "replicas.run": ("loop",),
+    "sharding.parameters": ("replicated", "sharded"),
+}

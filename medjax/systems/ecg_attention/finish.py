@@ -1,0 +1,94 @@
+"""What follows from the rest of a config of ECG attention, and what no run can be made of."""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from medjax.errors import UsageError
+from medjax.run.compat import set_unless_named
+from medjax.systems.ecg_attention.checks import check_options
+from medjax.systems.ecg_attention.published import fields
+
+MONITORS = {
+    "val_loss": ("loss", "min"),
+    "val_alignment": ("alignment", "min"),
+    "val_retrieval": ("retrieval/ecg_to_text/mean_reciprocal_rank", "max"),
+}
+"""`best_checkpoint_metric` -> the metric that is monitored, and which way is better."""
+
+
+def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
+    """Set what follows unless it is among the `named` fields; return warnings.
+
+    Raises:
+        UsageError: the fields contradict each other, or the data are not named.
+    """
+    kinds = {name: config[name].kind for name in config if _is_stage(config[name])}
+    if config.compat == "published":
+        set_unless_named(config, fields(kinds), named)
+    for name, kind in kinds.items():
+        set_unless_named(config, {f"{name}.model.leads": config.data.leads}, named)
+        if kind == "pretrain":
+            set_unless_named(config, of_pretraining(name, config, named), named)
+    for name in config.stages:
+        check_options(config[name].model)
+        if kinds[name] == "pretrain":
+            check_pretraining(name, config)
+    if config.size == "published":
+        check_data_named(config, kinds)
+    return []
+
+
+def _is_stage(value: Any) -> bool:
+    return isinstance(value, ConfigDict) and "kind" in value
+
+
+def of_pretraining(name: str, config: ConfigDict, named: frozenset[str]) -> dict[str, Any]:
+    """Return the fields of a pre-training stage that follow from the others."""
+    stage, found = config[name], {}
+    if config.data.signal == "median":
+        found = {"augment.region_mask_prob": 0.0, "augment.random_drop_half_prob": 0.0}
+    best = stage.train.best_checkpoint_metric
+    chosen = f"{name}.train.best_checkpoint_metric" in named
+    if not stage.loss.reconstruction_weight and config.compat == "default" and not chosen:
+        best = "val_alignment" if best == "val_loss" else best
+    monitor, mode = MONITORS[best]
+    found |= {"train.best_checkpoint_metric": best}
+    found |= {"train.monitor": monitor, "train.monitor_mode": mode}
+    return {f"{name}.{field}": value for field, value in found.items()}
+
+
+def check_pretraining(name: str, config: ConfigDict) -> None:
+    """Raise UsageError for a loss without parts, or one that reads texts that are not named."""
+    loss, data = config[name].loss, config.data
+    aligned = loss.alignment_loss != "none" and loss.alignment_weight > 0
+    if not (loss.reconstruction_weight or aligned or loss.superclass_weight):
+        raise UsageError(
+            f"config.{name}.loss: every part has weight 0, so there is nothing to learn"
+        )
+    named = data.dir is not None or config.size == "published"
+    if aligned and named and data.text_dir is None:
+        raise UsageError(
+            f"stage {name} aligns recordings with text: make embeddings with `python -m "
+            "medjax.prepare ecg_text --raw=PREPARED_ECG --out=FOLDER` and give "
+            f"--config.data.text_dir=FOLDER, or give --config.{name}.loss.alignment_loss=none"
+        )
+    needs_text = config[name].train.best_checkpoint_metric != "val_loss"
+    if needs_text and not aligned:
+        raise UsageError(
+            f"config.{name}.train.best_checkpoint_metric is "
+            f"{config[name].train.best_checkpoint_metric!r}, and nothing is aligned with text: "
+            "use 'val_loss'"
+        )
+
+
+def check_data_named(config: ConfigDict, kinds: dict[str, str]) -> None:
+    """Raise UsageError where the published recipe has no data to read."""
+    for name in config.stages:
+        folder = "risk_dir" if kinds[name] == "risk" else "dir"
+        if config.data[folder] is None:
+            raise UsageError(
+                f"the published recipe: stage {name} needs prepared data; make them with `python "
+                f"-m medjax.prepare ptbxl --raw=... --out=FOLDER` (or another source) and give "
+                f"--config.data.{folder}=FOLDER"
+            )
