@@ -30,12 +30,12 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
         set_unless_named(config, {f"{name}.model.leads": config.data.leads}, named)
         if kind == "pretrain":
             set_unless_named(config, of_pretraining(name, config, named), named)
+    if config.size == "published":
+        check_data_named(config, kinds)
     for name in config.stages:
         check_options(config[name].model)
         if kinds[name] == "pretrain":
             check_pretraining(name, config)
-    if config.size == "published":
-        check_data_named(config, kinds)
     return []
 
 
