@@ -80,6 +80,11 @@ def retrieval_metrics(
     return metrics
 
 
+def cosines(first: NDArray, second: NDArray) -> NDArray[np.float64]:
+    """Return the cosine between the rows of two [n, features] arrays, [n]."""
+    return (_unit(first) * _unit(second)).sum(1)
+
+
 def mean_cosine(x: NDArray) -> float:
     """Return the mean cosine between different rows of [n, features]; 1: all are one direction."""
     total = np.square(_unit(x).sum(0)).sum()

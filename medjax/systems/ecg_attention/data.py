@@ -36,6 +36,20 @@ class Data(NamedTuple):
             )
         return self.ecg
 
+    def texts_of(self, stage: str) -> Texts:
+        """Return the text embeddings that recordings are aligned with.
+
+        Raises:
+            UserError: there are none.
+        """
+        if self.texts is None:
+            raise UserError(
+                f"stage {stage} aligns recordings with text: make embeddings with `python -m "
+                "medjax.prepare ecg_text --raw=PREPARED_ECG --out=FOLDER` and give "
+                f"--config.data.text_dir=FOLDER, or --config.{stage}.loss.alignment_loss=none"
+            )
+        return self.texts
+
     def cohort(self, stage: str) -> EcgSet:
         """Return the recordings with event and duration.
 

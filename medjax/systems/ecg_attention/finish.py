@@ -31,7 +31,7 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
         if kind == "pretrain":
             set_unless_named(config, of_pretraining(name, config, named), named)
     if config.size == "published":
-        check_data_named(config, kinds)
+        check_data_named(config)
     for name in config.stages:
         check_options(config[name].model)
         if kinds[name] == "pretrain":
@@ -45,7 +45,8 @@ def _is_stage(value: Any) -> bool:
 
 def of_pretraining(name: str, config: ConfigDict, named: frozenset[str]) -> dict[str, Any]:
     """Return the fields of a pre-training stage that follow from the others."""
-    stage, found = config[name], {}
+    stage = config[name]
+    found: dict[str, Any] = {}
     if config.data.signal == "median":
         found = {"augment.region_mask_prob": 0.0, "augment.random_drop_half_prob": 0.0}
     best = stage.train.best_checkpoint_metric
@@ -59,19 +60,12 @@ def of_pretraining(name: str, config: ConfigDict, named: frozenset[str]) -> dict
 
 
 def check_pretraining(name: str, config: ConfigDict) -> None:
-    """Raise UsageError for a loss without parts, or one that reads texts that are not named."""
-    loss, data = config[name].loss, config.data
+    """Raise UsageError for a loss without parts, or a best checkpoint by texts without texts."""
+    loss = config[name].loss
     aligned = loss.alignment_loss != "none" and loss.alignment_weight > 0
     if not (loss.reconstruction_weight or aligned or loss.superclass_weight):
         raise UsageError(
             f"config.{name}.loss: every part has weight 0, so there is nothing to learn"
-        )
-    named = data.dir is not None or config.size == "published"
-    if aligned and named and data.text_dir is None:
-        raise UsageError(
-            f"stage {name} aligns recordings with text: make embeddings with `python -m "
-            "medjax.prepare ecg_text --raw=PREPARED_ECG --out=FOLDER` and give "
-            f"--config.data.text_dir=FOLDER, or give --config.{name}.loss.alignment_loss=none"
         )
     needs_text = config[name].train.best_checkpoint_metric != "val_loss"
     if needs_text and not aligned:
@@ -82,13 +76,11 @@ def check_pretraining(name: str, config: ConfigDict) -> None:
         )
 
 
-def check_data_named(config: ConfigDict, kinds: dict[str, str]) -> None:
+def check_data_named(config: ConfigDict) -> None:
     """Raise UsageError where the published recipe has no data to read."""
-    for name in config.stages:
-        folder = "risk_dir" if kinds[name] == "risk" else "dir"
-        if config.data[folder] is None:
-            raise UsageError(
-                f"the published recipe: stage {name} needs prepared data; make them with `python "
-                f"-m medjax.prepare ptbxl --raw=... --out=FOLDER` (or another source) and give "
-                f"--config.data.{folder}=FOLDER"
-            )
+    if config.data.dir is None and config.data.risk_dir is None:
+        raise UsageError(
+            "the published recipe: prepared data are needed; make them with `python -m "
+            "medjax.prepare ptbxl --raw=... --out=FOLDER` (or another source) and give "
+            "--config.data.dir=FOLDER"
+        )

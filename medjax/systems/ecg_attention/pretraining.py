@@ -43,7 +43,11 @@ def pretrain_stage(
     weights = Weights(*(stage.loss[f"{part}_weight"] for part in Weights._fields))
     labels = tuple(artefacts["labels"]) if artefacts else class_names(name, ecg, weights)
     network = make_pretraining_network(stage, config.precision, weights, len(labels))
-    texts = data.texts if network.alignment_loss != "none" else None
+    texts = data.texts  # Weights predict without them.
+    if network.alignment_loss == "none":
+        texts = None
+    elif artefacts is None:
+        texts = data.texts_of(name)
 
     def items(batch: Batch, key: jax.Array | None, masks: Augmentation | None) -> Items:
         batch = batches.with_samples(batch)

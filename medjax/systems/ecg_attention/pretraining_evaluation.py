@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from medjax.losses import cosine_alignment
 from medjax.metrics.classification import classification_metrics
 from medjax.metrics.metric import Metric
-from medjax.metrics.retrieval import effective_rank, mean_cosine, retrieval_metrics
+from medjax.metrics.retrieval import cosines, effective_rank, mean_cosine, retrieval_metrics
 from medjax.metrics.tables import Table
 from medjax.run.system import Outputs
 from medjax.systems.ecg_attention.reconstruction import (
@@ -48,7 +47,7 @@ def metrics(
     """Return the metrics of one split; time warping and intervals in the end only."""
     found = reconstruction_metrics(outputs, leads)
     if final:
-        shown = outputs["visible"].any(-1)
+        shown = np.asarray(outputs["visible"].any(-1))
         found["dtw"] = warping_metric(outputs["target"], outputs["reconstruction"], shown)
     if "ecg_projection" in outputs:
         found |= alignment_metrics(outputs)
@@ -67,7 +66,7 @@ def alignment_metrics(outputs: Outputs) -> dict[str, Metric]:
     if len(group) < 2:
         reason = "fewer than two recordings have a text"
         return {"alignment": Metric(None, reason=reason)}
-    found = {"alignment": Metric(float(cosine_alignment(ecg, text)), n=len(group))}
+    found = {"alignment": Metric(float(1 - cosines(ecg, text).mean()), n=len(group))}
     found |= retrieval_metrics(ecg, text, group, ("ecg", "text"))
     _, one_of_each = np.unique(group, return_index=True)
     for name, space in (("ecg", ecg), ("text", text[one_of_each])):

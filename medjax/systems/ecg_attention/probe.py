@@ -60,7 +60,7 @@ def probe_stage(
 
     def predict(variables: Variables, batch: Batch, key: jax.Array) -> Mapping[str, jax.Array]:
         arguments = (*signal_of(batch), batch["mask"])
-        code = network.apply(variables, *arguments, rngs={"latent": key}, method="encode")
+        code: Any = network.apply(variables, *arguments, rngs={"latent": key}, method="encode")
         outputs = {"z": code.z}
         return outputs | ({"labels": batch["labels"]} if "labels" in batch else {})
 
