@@ -3,12 +3,13 @@
 import argparse
 
 from medjax.data.arguments import positive_number, whole_number
+from medjax.data.ecg.labels import add_label_arguments
 from medjax.data.ecg.leads import EIGHT_LEADS, LEADS, leads_of
 from medjax.data.ecg.recording import Form
 
 
 def add_ecg_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say in what form recordings are stored."""
+    """Add the options that say in what form recordings are stored, and of own labels."""
     parser.add_argument(
         "--sampling_rate", type=positive_number, help="Hz; others are resampled (the source's)"
     )
@@ -34,6 +35,7 @@ def add_ecg_arguments(parser: argparse.ArgumentParser) -> None:
         default=0,
         help="damaged recordings that are left out before it is an error",
     )
+    add_label_arguments(parser)
 
 
 def form_of(args: argparse.Namespace, sampling_rate: float, seconds: float) -> Form:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from medjax.data.ecg.labels import OwnLabels, labelled, read_labels
 from medjax.data.ecg.recording import Dropped, Recording
 from medjax.data.ecg.write import EcgDescription, write_ecg
 from medjax.data.manifest import describe_run, print_manifest, write_manifest
@@ -54,6 +55,10 @@ def prepare_sets(
     Raises:
         UserError: the disk is too small, or as `write_ecg` says.
     """
+    own = read_labels(args.labels, args.duration_unit) if args.labels else None
+    if own:
+        plans = [plan._replace(description=_with_labels(plan, own)) for plan in plans]
+        inputs = {**inputs, "labels": args.labels}
     counts = list(counts)
     limited = [plan._replace(jobs=_limited(plan, args.limit, counts)) for plan in plans]
     expected = [_estimate(plan, args.workers) for plan in limited]
@@ -71,7 +76,7 @@ def prepare_sets(
             ordered_map(plan.read, plan.jobs, args.workers, plan.name_of)
         ) as read:
             shown = tqdm(read, total=len(plan.jobs), unit=" recordings", disable=None)
-            written = write_ecg(args, plan.description, shown)
+            written = write_ecg(args, plan.description, labelled(shown, own) if own else shown)
         sets[plan.description.name] = written.entry
         counts += written.counts
     for table in args.out.glob("*.parquet"):
@@ -89,6 +94,11 @@ def prepare_sets(
     for name, entry in sets.items():
         for note, number in entry["recordings_with"].items():
             print(f"{name}: {number:,} recordings with: {note}")
+
+
+def _with_labels(plan: Plan, own: OwnLabels) -> EcgDescription:
+    """The description of a set that holds the labels of the table, where it has some."""
+    return plan.description._replace(labels=own.names or plan.description.labels)
 
 
 def _limited(plan: Plan, limit: int | None, counts: list) -> Sequence[Any]:

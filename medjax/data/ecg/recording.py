@@ -80,7 +80,8 @@ class Dropped(NamedTuple):
 def drop(record_id: str, file: Path, fault: RecordFault) -> Dropped:
     """Leave a recording out for a fault of its file; one that is not there is not damaged."""
     damaged = not isinstance(fault, MissingFile)
-    return Dropped(record_id, str(fault), damaged, f"{file}: {fault}")
+    place = f"{file}, {fault.where}" if fault.where else f"{file}"
+    return Dropped(record_id, str(fault), damaged, f"{place}: {fault}")
 
 
 def conform(

@@ -21,7 +21,7 @@ FORM = Form(100, 50)
 
 def arguments(tmp_path: Path, **given) -> argparse.Namespace:
     (tmp_path / "raw").mkdir(exist_ok=True)
-    known = {"raw": tmp_path / "raw", "out": tmp_path / "out", "source": "toy"}
+    known = {"raw": tmp_path / "raw", "out": tmp_path / "out", "source": "toy", "labels": None}
     options = {"limit": None, "dry_run": False, "unlabelled": False, "split": "published"}
     return argparse.Namespace(**known, **options | {"max_bad_records": 0, "workers": 1} | given)
 
