@@ -8,9 +8,11 @@ import numpy as np
 
 from medjax.data.ecg.fault import MissingFile, RecordFault
 from medjax.data.ecg.leads import LEADS, arrange
-from medjax.data.ecg.resample import resample
+from medjax.data.ecg.resample import resample, resampled_length
 
 INT16_TOP = 32767
+MOST_RATIO = 100
+"""Between the rate of a record and that of its set, either way."""
 SEX = {
     **dict.fromkeys(("female", "f", "woman", "w"), "female"),
     **dict.fromkeys(("male", "m", "man"), "male"),
@@ -90,14 +92,12 @@ def conform(
     rate: float,
     form: Form,
     scale: np.ndarray | float = 1.0,
-    start: float = 0.0,
 ) -> Signal:
     """Bring a record into the form of its set.
 
-    Leads are ordered by name, a longer record is cut to the time of the form from `start` seconds
-    on, gaps are bridged, and another rate is resampled. Whole numbers that fit into int16 and
-    need none of this stay as they are, so nothing is lost; all else is rounded to 1/32767 of the
-    largest value of its lead.
+    Leads are ordered by name, a longer record is cut at its end, gaps are bridged, and another rate
+    is resampled. Whole numbers that fit into int16 and need none of this stay as they are, so
+    nothing is lost; all else is rounded to 1/32767 of the largest value of its lead.
 
     Args:
         signal: [given leads, samples], integers in steps of `scale` or floats; NaN for a gap.
@@ -105,41 +105,55 @@ def conform(
         rate: Hz.
         form: what to bring it to.
         scale: unit of the set per unit of `signal`, for each given lead or for all.
-        start: seconds to leave out.
 
     Raises:
-        RecordFault: no lead is there, one is there twice, there are no samples or only gaps.
+        RecordFault: no lead is there, one is there twice, there are no samples or only gaps, or
+            the rate is impossible.
     """
-    first, count = round(start * rate), int(np.ceil(form.samples * rate / form.sampling_rate))
-    notes = ["longer: cut"] if signal.shape[1] - first > count else []
-    signal = signal[:, first : first + count]
-    if not signal.shape[1]:
+    if not form.sampling_rate / MOST_RATIO < rate < form.sampling_rate * MOST_RATIO:
+        raise RecordFault("a sampling rate that no ECG has")
+    wanted = int(np.ceil(form.samples * rate / form.sampling_rate))
+    notes = ["longer: cut"] if signal.shape[1] > wanted else []
+    signal = signal[:, :wanted]
+    if not resampled_length(signal.shape[1], rate, form.sampling_rate):
         raise RecordFault("no samples")
     steps = np.broadcast_to(np.asarray(scale, np.float64), (len(names),))
     values, recorded, computed = arrange(signal, names, form.leads)
     if signal.dtype.kind == "i" and rate == form.sampling_rate and not computed:
-        lead_steps = arrange(steps[:, None], names, form.leads)[0][:, 0]
+        steps = arrange(steps[:, None], names, form.leads)[0][:, 0]
     else:
         values, recorded, computed = arrange(signal * steps[:, None], names, form.leads)
-        lead_steps = np.ones(len(form.leads))
-        known = np.isfinite(values)
-        recorded = recorded & known.any(axis=1)
-        if not recorded.any():
-            raise RecordFault("gaps alone, no known sample")
-        if (known.any(axis=1) & ~known.all(axis=1)).any():
-            notes.append("gaps bridged")
-        values = _bridged(values, known)
-        if rate != form.sampling_rate:
-            values = resample(values, rate, form.sampling_rate)[:, : form.samples]
-            notes.append(f"resampled from {rate:g} Hz")
+        steps = np.ones(len(form.leads))
+        values, recorded, more = _without_gaps(values, recorded)
+        notes += more
+    if rate != form.sampling_rate:
+        values = resample(values, rate, form.sampling_rate)[:, : form.samples]
+        notes.append(f"resampled from {rate:g} Hz")
     if computed:
         notes.append(f"computed from I and II: {', '.join(computed)}")
-    flat = values.max(axis=1) == values.min(axis=1)
-    notes += [f"missing lead {name}" for name in np.array(form.leads)[~recorded]]
-    notes += [f"flat lead {name}" for name in np.array(form.leads)[recorded & flat]]
-    if values.shape[1] < form.samples:
-        notes.append("shorter: zeros follow")
-    return Signal(*_stored(values, lead_steps, form.storage), recorded, tuple(notes))
+    notes += _lead_notes(values, recorded, form)
+    return Signal(*_stored(values, steps, form.storage), recorded, tuple(notes))
+
+
+def _lead_notes(values: np.ndarray, recorded: np.ndarray, form: Form) -> list[str]:
+    """Say which leads are missing or flat, and whether the record is short."""
+    flat = recorded & (values.max(axis=1) == values.min(axis=1))
+    notes = [f"missing lead {name}" for name in np.array(form.leads)[~recorded]]
+    notes += [f"flat lead {name}" for name in np.array(form.leads)[flat]]
+    return notes + ["shorter: zeros follow"] * (values.shape[1] < form.samples)
+
+
+def _without_gaps(
+    values: np.ndarray, recorded: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Bridge the gaps of every lead; a lead of gaps alone is zero and not recorded."""
+    known = np.isfinite(values)
+    some = known.any(axis=1)
+    recorded = recorded & some
+    if not recorded.any():
+        raise RecordFault("gaps alone, no known sample")
+    notes = ["gaps bridged"] if (some & ~known.all(axis=1)).any() else []
+    return _bridged(values, known), recorded, notes
 
 
 def _bridged(values: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -24,6 +24,11 @@ from medjax.data.subject_split import HASH_RULE, hash_split
 from medjax.errors import UserError
 
 VERSION = "1.0.0"
+STORAGE_RULES = {
+    "int16": "signal times scale is the unit; whole numbers of the file as they are, all else to "
+    "1/32767 of the largest value of the lead",
+    "float32": "signal is the unit, scale is 1",
+}
 SPLITS = ("train", "validation", "test")
 
 
@@ -102,6 +107,7 @@ def write_ecg(
         sampling_rate=form.sampling_rate,
         samples=form.samples,
         storage=form.storage,
+        storage_rule=STORAGE_RULES[form.storage],
         unit=description.unit,
         recordings_with=dict(sorted(notes.items())),
     )

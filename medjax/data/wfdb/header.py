@@ -17,7 +17,7 @@ DEFAULT_RATE = 250.0
 DEFAULT_GAIN = 200.0
 """What WFDB takes where a signal has no gain or gain 0: it is not calibrated."""
 LEAST_GAIN, MOST_GAIN = 1e-9, 1e12
-_FORMAT = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
+_FORMAT = re.compile(r"(\d{1,3})(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
 _GAIN = re.compile(r"([-+.\deE]+)(?:\(([-+]?\d+)\))?(?:/(\S+))?")
 _COMMENT = re.compile(r"#\s*<?([A-Za-z][\w ()]*?)>?\s*:\s*(.*)")
 
@@ -75,6 +75,8 @@ def read_header(path: Path) -> Header:
 
 def parse_header(text: str) -> Header:
     """Read the text of a header; raises as `read_header`."""
+    if "\0" in text:
+        raise RecordFault("not a WFDB header: not text")
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     stated = [line for line in lines if not line.startswith("#")]
     if not stated:
@@ -111,12 +113,12 @@ def _signal_line(line: str) -> SignalLine:
     return SignalLine(
         file=fields[0].replace("\\", "/").rpartition("/")[2],
         format=form[1],
-        samples_per_frame=int(form[2] or 1),
-        skew=int(form[3] or 0),
-        offset=int(form[4] or 0),
+        samples_per_frame=_whole(form[2] or "1"),
+        skew=_whole(form[3] or "0"),
+        offset=_whole(form[4] or "0"),
         gain=steps or DEFAULT_GAIN,
         calibrated=bool(steps),
-        baseline=int(gain[2]) if gain and gain[2] else zero,
+        baseline=_whole(gain[2]) if gain and gain[2] else zero,
         unit=(gain[3] or "mV") if gain else "mV",
         checksum=_whole(fields[6]) if len(fields) > 6 else None,
         name=fields[8] if len(fields) > 8 else "",

@@ -144,6 +144,8 @@ def _read_group(
         raise MissingFile("no such signal file") from None
     except UserError:
         raise RecordFault("a signal file that is none or leads out of its folder") from None
+    except OSError as e:
+        raise RecordFault(f"unreadable signal file ({e.strerror})") from e
     # The most samples that fit: bytes_of is at least one byte a sample.
     frames = header.samples
     if frames is None:

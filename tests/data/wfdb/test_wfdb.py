@@ -1,5 +1,6 @@
 """WFDB records: every format, what headers claim, and a challenge folder through the command."""
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from medjax.data.ecg.fault import RecordFault
 from medjax.data.ecg.leads import LEADS
+from medjax.data.ecg.recording import Form, conform
 from medjax.data.ecg.records import open_ecg
 from medjax.data.manifest import read_manifest
 from medjax.data.wfdb.header import parse_header
@@ -119,6 +121,21 @@ def test_what_a_header_claims_is_checked(tmp_path, changed, fault):
 def test_what_is_no_header(text):
     with pytest.raises(RecordFault, match="not a WFDB header|a number that is none"):
         parse_header(text)
+
+
+def test_a_spoilt_header_is_refused_or_read(tmp_path):
+    """Whatever the bytes of a header are, nothing but RecordFault comes of it."""
+    values = np.arange(24).reshape(8, 3)
+    header = write_record(tmp_path, values, names=LEADS[:3], comments=["# Age: 50"])
+    whole, rng = header.read_bytes(), np.random.default_rng(0)
+    pieces = [b"9" * 30, b"-", b"1e400", b"nan", b"../", b"\0", b"x2", b":3", b"\xff", b"\n", b"("]
+    for _ in range(300):
+        start = int(rng.integers(len(whole)))
+        piece = pieces[rng.integers(len(pieces))]
+        header.write_bytes(whole[:start] + piece + whole[start + int(rng.integers(4)) :])
+        with contextlib.suppress(RecordFault):
+            record = read_record(header)
+            conform(record.values, record.names, record.rate, Form(100, 10), record.scale)
 
 
 def test_a_stale_folder_in_the_header_is_no_segment(tmp_path):
