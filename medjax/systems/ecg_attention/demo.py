@@ -53,7 +53,8 @@ def prepare_demo(folder: Path, options: ConfigDict, signal: str, risk: bool) -> 
     if risk and not (prepared / "risk" / MANIFEST).is_file():
         write = write_random_risk if options.risk == "random" else write_risk
         write(raw / "risk", options.subjects, options.seed)
-        prepare("ecg_arrays", raw / "risk", prepared / "risk", "--unit=uV", "--set=median", rate)
+        wanted = ("--unit=uV", "--signal=median", rate)
+        prepare("ecg_arrays", raw / "risk", prepared / "risk", *wanted)
     return made
 
 
