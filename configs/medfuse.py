@@ -54,7 +54,8 @@ def get_config() -> ConfigDict:
     config.fusion.optimizer.learning_rate = 1e-4
     config.fusion.init_from = (("cxr", "cxr"), ("ehr", "ehr"))
 
-    # Every stage once for each seed; (): only for `seed` above. One after another ("loop").
+    # Every stage once for each seed; (): only for `seed` above. One after another ("loop"), all in
+    # one compiled step ("vmap"), or as is faster: vmap on accelerators, else loop ("auto").
     config.replicas = ConfigDict({"seeds": (), "run": "loop"})
 
     # (question, stage, the stage it is held against): on the same test stays, by paired bootstrap.

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from ml_collections import ConfigDict
 
-from medjax.errors import UsageError
+from medjax.errors import UsageError, nearest
 
 AT_LEAST_ONE = (
     "epochs",
@@ -54,6 +54,12 @@ def _check_replicas(config: ConfigDict) -> None:
     for seed in seeds:
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise UsageError(f"config.replicas.seeds: {seed!r} is no whole number from 0 on")
+    known = ("loop", "vmap", "auto")
+    if options.get("run", "loop") not in known:
+        raise UsageError(
+            f"config.replicas.run {options.run!r} is none of {', '.join(known)}"
+            + nearest(options.run, known)
+        )
     if len(set(seeds)) < len(seeds):
         raise UsageError(f"config.replicas.seeds names a seed twice: {', '.join(map(str, seeds))}")
     if folds < 0 or folds == 1:

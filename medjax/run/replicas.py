@@ -3,16 +3,19 @@
     config.replicas.seeds = (1, 2, 3)    one copy a seed; (): the run's own seed
     config.replicas.folds = 2            one copy a fold of each seed, for systems that have
                                          `config.fold`; 0: none
-    config.replicas.run = "loop"         one after another
+    config.replicas.run = "loop"         one after another; "vmap": a stage's replicas all in one
+                                         compiled step; "auto": vmap on accelerators, else loop
 
 Every stage is repeated for every replica. A replica is the run of a config whose `seed` (and
 `fold`) is the replica's: its later stages start from its own earlier ones, and its results are
-those of a run of that seed alone. It lies in `<stage>/seed=1`, or `<stage>/seed=1,fold=0`.
+those of a run of that seed alone, but for rounding with "vmap". It lies in `<stage>/seed=1`, or
+`<stage>/seed=1,fold=0`.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 from scipy.special import stdtrit
@@ -50,6 +53,18 @@ def replicas(config: ConfigDict) -> tuple[Replica, ...]:
             words = [f"seed={seed}"] * bool(seeds) + [f"fold={fold}"] * bool(folds)
             copies.append(Replica(",".join(words), _with(config, fields)))
     return tuple(copies)
+
+
+def trained_together(config: ConfigDict, copies: Sequence[Replica]) -> list[tuple[Replica, ...]]:
+    """Return the replicas in the groups that train in one step: all of them, or each alone.
+
+    On a CPU one after another is faster: a convolution over several weights at once becomes a
+    grouped one, which is slow there.
+    """
+    how = config.get("replicas", {}).get("run", "loop")
+    if how == "auto":
+        how = "loop" if jax.default_backend() == "cpu" else "vmap"
+    return [tuple(copies)] if how == "vmap" else [(copy,) for copy in copies]
 
 
 def _with(config: ConfigDict, fields: Mapping[str, int]) -> ConfigDict:

@@ -4,7 +4,7 @@ The mesh has Auto axes, so the same program runs on one core or on many hosts an
 communication; losses see the global batch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -24,9 +24,9 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """The leading axis is split over the devices."""
-    return NamedSharding(mesh, PartitionSpec(DATA_AXIS))
+def batch_sharding(mesh: Mesh, axis: int = 0) -> NamedSharding:
+    """The axis of the rows is split over the devices."""
+    return NamedSharding(mesh, PartitionSpec(*[None] * axis, DATA_AXIS))
 
 
 def state_shardings(state: Any, mesh: Mesh, parameters: str) -> Any:
@@ -71,9 +71,20 @@ def place(tree: Any, shardings: Any) -> Any:
     return jax.tree.map(put, tree, shardings)
 
 
-def place_resident(resident: Mapping[str, Any], mesh: Mesh) -> dict[str, jax.Array]:
-    """Put `System.resident` whole onto every device."""
-    return {name: place(array, replicated(mesh)) for name, array in resident.items()}
+def place_residents(residents: Sequence[Mapping[str, Any]], mesh: Mesh) -> list[dict[str, Any]]:
+    """Put the `System.resident` of every replica whole onto every device.
+
+    An array that equals the first replica's of that name is put there once for both.
+    """
+    first = {name: (array, place(array, replicated(mesh))) for name, array in residents[0].items()}
+
+    def placed(name: str, array: Any) -> jax.Array:
+        known = first.get(name)
+        if known is not None and (array is known[0] or np.array_equal(array, known[0])):
+            return known[1]
+        return place(array, replicated(mesh))
+
+    return [{n: placed(n, array) for n, array in resident.items()} for resident in residents]
 
 
 class RowShare(NamedTuple):
@@ -94,9 +105,9 @@ def row_share(mesh: Mesh) -> RowShare:
     return RowShare(mesh.size, jax.process_index(), jax.process_count())
 
 
-def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Make global arrays of this process's rows [rows / processes, ...]."""
-    sharding = batch_sharding(mesh)
+def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh, axis: int = 0) -> dict[str, jax.Array]:
+    """Make global arrays of this process's rows [rows / processes, ...], which stand in `axis`."""
+    sharding = batch_sharding(mesh, axis)
     return {
         name: jax.make_array_from_process_local_data(sharding, array)
         for name, array in batch.items()

@@ -1,4 +1,4 @@
-"""One stage of a run: build, start from other weights, train, fit, evaluate, write, draw."""
+"""One stage of a run: build, start from other weights, fit, evaluate, write, draw."""
 
 import zlib
 from collections.abc import Mapping
@@ -18,12 +18,10 @@ from medjax.run.evaluate import EVALUATION, Predicted, Predictor, score, write_p
 from medjax.run.fit import fit, read_fitted
 from medjax.run.replicas import Replica
 from medjax.run.report.comparison import write_table
-from medjax.run.report.metrics_log import MetricsLog, read_rows
-from medjax.run.report.tables import parameter_table
-from medjax.run.signals import Signals, catch_signals
-from medjax.run.step import init_state
+from medjax.run.report.metrics_log import read_rows
+from medjax.run.step import TrainState, init_state
 from medjax.run.system import Outputs, System, Variables, with_resident
-from medjax.run.train import Timing, Training, train
+from medjax.run.training import Timing
 
 
 def say(text: str) -> None:
@@ -55,25 +53,37 @@ class Stage:
         self.checkpoints = Checkpoints(self.folder / "checkpoints")
         self.place = init_from.Place(workdir, tuple(config.stages), name, replica.name)
 
-    def train_and_evaluate(self) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
-        """Train (unless the stage has nothing to train), then score with the best weights."""
+    def build(self) -> System:
+        """Return the system to train, and store its artefacts."""
         system = self.module.build(self.config, self.name, self.data, None)
         self.final_splits(system)
         if jax.process_index() == 0:
             write_json(self.folder / "artefacts.json", system.artefacts)
-        predictor, timing = self.predictor(system), Timing()
+        return system
+
+    def initial_state(self, system: System, predictor: Predictor) -> TrainState:
+        """Return the state before the first step."""
         variables = self.initial_variables(system, predictor.resident)
+        return init_state(system, variables, jax.random.fold_in(self.key, 2))
+
+    def best_variables(self, system: System, predictor: Predictor) -> Variables:
+        """Return the trained weights, or those that a stage with nothing to train starts with."""
         if system.updates:
-            timing = self.train(system, predictor, variables)
-            variables = init_from.read_variables(init_from.Source(self.folder, "best"))
-        else:
-            self.checkpoints.save(0, init_state(system, variables, self.key), {}, best=True)
+            return init_from.read_variables(init_from.Source(self.folder, "best"))
+        variables = self.initial_variables(system, predictor.resident)
+        self.checkpoints.save(0, init_state(system, variables, self.key), {}, best=True)
+        return variables
+
+    def fit_and_score(
+        self, system: System, predictor: Predictor, variables: Variables
+    ) -> dict[str, dict[str, Any]]:
+        """Fit what the stage fits on the outputs of these weights, then score them."""
         predicted: Predicted = {}
         if system.fit is not None:
             predicted = {s: predictor.split(variables, s) for s in system.fit_splits}
             artefacts = {**system.artefacts, "fitted": fit(system, predicted, self.folder)}
             system = self.module.build(self.config, self.name, self.data, artefacts)
-        return self.score(system, predictor, variables, predicted), timing.to_json()
+        return self.score(system, predictor, variables, predicted)
 
     def evaluate(self) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
         """Score existing weights: the run's best, or those of `init_from` with no training run."""
@@ -138,48 +148,20 @@ class Stage:
                 )
         return self.options.train.final_splits
 
-    def predictor(self, system: System) -> Predictor:
-        """Return the predictor of this stage, with the system's resident arrays on the devices."""
+    def predictor(
+        self, system: System, resident: Mapping[str, jax.Array] | None = None
+    ) -> Predictor:
+        """Return the predictor of this stage; `resident` where its arrays are on the devices."""
         loader = self.config.loader
+        if resident is None:
+            (resident,) = sharding.place_residents([system.resident], self.mesh)
         return Predictor(
             system,
             self.mesh,
             jax.random.fold_in(self.key, 1),
-            resident=sharding.place_resident(system.resident, self.mesh),
+            resident=resident,
             threads=loader.threads,
             workers=loader.workers,
-            say=say,
-        )
-
-    def train(self, system: System, predictor: Predictor, variables: Variables) -> Timing:
-        """Train the stage to its end, from its newest checkpoint if there is one."""
-        say(parameter_table(variables["params"], system.updates))
-        validation = self.options.train.validation_split
-        if not system.plan(validation, EVALUATION):
-            say(f"  the {validation} split is empty: no weights can be chosen as the best")
-        with MetricsLog(self.folder) as log, catch_signals() as signals:
-            training = self.training(system, predictor, log, signals)
-            train(training, init_state(system, variables, jax.random.fold_in(self.key, 2)))
-        return training.timing
-
-    def training(
-        self, system: System, predictor: Predictor, log: MetricsLog, signals: Signals
-    ) -> Training:
-        """Gather what the training loop works with."""
-        return Training(
-            stage=self.name,
-            label=self.label,
-            system=system,
-            options=self.options.train,
-            mesh=self.mesh,
-            resident=predictor.resident,
-            parameters=self.config.sharding.parameters,
-            threads=self.config.loader.threads,
-            workers=self.config.loader.workers,
-            predictor=predictor,
-            checkpoints=self.checkpoints,
-            signals=signals,
-            log=log,
             say=say,
         )
 

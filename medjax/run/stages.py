@@ -6,6 +6,7 @@ import resource
 import sys
 import time
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,14 +17,14 @@ from ml_collections import ConfigDict
 from medjax.errors import UsageError, UserError, nearest
 from medjax.files import write_json
 from medjax.run import sharding
-from medjax.run.checkpoint import Checkpoints
 from medjax.run.compare import compare_stages
 from medjax.run.config import initial_weights
 from medjax.run.init_from import Place, find_source
-from medjax.run.replicas import Replica, replicas, with_summaries
+from medjax.run.replicas import Replica, replicas, trained_together, with_summaries
 from medjax.run.report.comparison import write_comparisons
 from medjax.run.report.tables import results_table
 from medjax.run.stage import Stage, say
+from medjax.run.stage_training import train_and_evaluate
 
 Results = dict[str, dict[str, dict[str, Any]]]
 
@@ -67,46 +68,81 @@ def _run_stages(config: ConfigDict, workdir: Path, mode: str, module: ModuleType
         if stage not in config:
             raise UsageError(f"config.stages names {stage!r}, which the config does not define")
     copies = replicas(config)
-    todo = [(stage, copy) for stage in config.stages for copy in copies]
     if mode == "train":
         check_starts(config, workdir, copies)
     data = module.open_data(config, workdir)
     mesh = sharding.make_mesh()
-    results: Results = {}
-    keep_all = mode != "predict"
-    timing = read_json(workdir / "timing.json")
-    for stage, copy in todo if mode == "train" else with_weights(todo, workdir):
-        label = copy.label(stage)
-        finished = workdir / label / "results.json"
-        if mode == "train" and finished.is_file():
-            results[label] = read_json(finished)
-            continue
-        say(f"stage {label}")
-        start = time.perf_counter()
-        run = Stage(copy, stage, workdir, mesh, module, data, pictures=copy == copies[0])
-        if mode == "predict":
+    groups = [
+        [Stage(c, stage, workdir, mesh, module, data, pictures=c == copies[0]) for c in group]
+        for stage in config.stages
+        for group in trained_together(config, copies)
+    ]
+    runs = list(chain.from_iterable(groups))
+    if mode == "predict":
+        for run in with_weights(runs, workdir):
+            say(f"stage {run.label}")
             run.predict()
-            continue
-        results[label], seconds = run.train_and_evaluate() if mode == "train" else run.evaluate()
-        trained_here = bool(run.checkpoints.steps())
-        # Results mark a stage as finished: evaluating a half-trained one must not write them.
-        keep = mode == "train" or finished.is_file() or not trained_here
-        keep_all &= keep
-        if mode == "train" or not trained_here:
-            timing[label] = {**seconds, "seconds": time.perf_counter() - start, **memory()}
-        if keep and jax.process_index() == 0:
-            write_json(finished, results[label])
-            write_json(workdir / "timing.json", timing)
-    complete = len(results) == len(todo)
+        return {}
+    if mode == "train":
+        results, keep = train_groups(groups, workdir), True
+    else:
+        results, keep = evaluate_runs(with_weights(runs, workdir), workdir)
+    complete = len(results) == len(runs)
     results = with_summaries(results, config.stages, copies)
-    if keep_all and jax.process_index() == 0:
+    if keep and jax.process_index() == 0:
         if complete:
             results |= compare_stages(module, config, workdir, copies, say)
         write_comparisons(results, config.stages, workdir / "tables")
         write_json(workdir / "results.json", results)
-    if mode != "predict":
-        print_results(results)
+    print_results(results)
     return results
+
+
+def train_groups(groups: Sequence[Sequence[Stage]], workdir: Path) -> Results:
+    """Train and score what is not finished, group by group; return the results of all.
+
+    Seconds of stages that train together are counted from their common start.
+    """
+    results: Results = {}
+    timing = read_json(workdir / "timing.json")
+    for group in groups:
+        for run in group:
+            if (run.folder / "results.json").is_file():
+                results[run.label] = read_json(run.folder / "results.json")
+        left = [run for run in group if run.label not in results]
+        if not left:
+            continue
+        say(f"stage {' and '.join(run.label for run in left)}")
+        start = time.perf_counter()
+        for run, (metrics, seconds) in zip(left, train_and_evaluate(left), strict=True):
+            results[run.label] = metrics
+            timing[run.label] = {**seconds, "seconds": time.perf_counter() - start, **memory()}
+            if jax.process_index() == 0:
+                write_json(run.folder / "results.json", metrics)
+                write_json(workdir / "timing.json", timing)
+    return results
+
+
+def evaluate_runs(runs: Sequence[Stage], workdir: Path) -> tuple[Results, bool]:
+    """Score stages that have weights; return the results and whether all are of whole trainings."""
+    results: Results = {}
+    whole = True
+    timing = read_json(workdir / "timing.json")
+    for run in runs:
+        say(f"stage {run.label}")
+        start = time.perf_counter()
+        results[run.label], seconds = run.evaluate()
+        finished = run.folder / "results.json"
+        trained_here = bool(run.checkpoints.steps())
+        # Results mark a stage as finished: evaluating a half-trained one must not write them.
+        keep = finished.is_file() or not trained_here
+        whole &= keep
+        if not trained_here:
+            timing[run.label] = {**seconds, "seconds": time.perf_counter() - start, **memory()}
+        if keep and jax.process_index() == 0:
+            write_json(finished, results[run.label])
+            write_json(workdir / "timing.json", timing)
+    return results, whole
 
 
 def check_starts(config: ConfigDict, workdir: Path, copies: Sequence[Replica]) -> None:
@@ -117,23 +153,19 @@ def check_starts(config: ConfigDict, workdir: Path, copies: Sequence[Replica]) -
             find_source(text, Place(workdir, tuple(config.stages), stage, copy.name))
 
 
-def with_weights(todo: Sequence[tuple[str, Replica]], workdir: Path) -> list[tuple[str, Replica]]:
+def with_weights(runs: Sequence[Stage], workdir: Path) -> list[Stage]:
     """Return the stages that can be evaluated; the others are named and left out."""
     known = [
-        (stage, copy)
-        for stage, copy in todo
-        if Checkpoints(workdir / copy.label(stage) / "checkpoints").steps()
-        or isinstance(copy.config[stage].init_from, str)
+        run for run in runs if run.checkpoints.steps() or isinstance(run.options.init_from, str)
     ]
     if not known:
-        last = todo[-1][0]
         raise UserError(
             f"{workdir} holds no checkpoint: train first, or name trained weights with "
-            f"--config.{last}.init_from=RUN_FOLDER"
+            f"--config.{runs[-1].name}.init_from=RUN_FOLDER"
         )
-    for stage, copy in todo:
-        if (stage, copy) not in known:
-            say(f"stage {copy.label(stage)} has no weights and is left out")
+    for run in runs:
+        if run not in known:
+            say(f"stage {run.label} has no weights and is left out")
     return known
 
 

@@ -1,8 +1,8 @@
 """Run the toy system in a process of its own: ``python -m tests.run.run_toy WORKDIR [name=value]``.
 
 Options: any field of the stage's `train` section, `poison`, `seed`, `parameters` (how they lie on
-the devices), `slow` (seconds a batch), `resident` (features live on the device), and `join`:
-(address, processes, process) of a larger run.
+the devices), `slow` (seconds a batch), `resident` (features live on the device),
+`replicas` (that section of the config), and `join`: (address, processes, process) of a larger run.
 """
 
 import ast
@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import jax
+from ml_collections import ConfigDict
 
 from medjax.errors import UserError
 from medjax.run import stages
@@ -32,6 +33,8 @@ def main(workdir: str, *options: str) -> int:
             builder = build_resident
         elif name in ("poison", "seed"):
             config[name] = value
+        elif name == "replicas":
+            config.replicas = ConfigDict(value)
         elif name == "parameters":
             config.sharding.parameters = value
         elif name == "join":

@@ -2,14 +2,11 @@
 
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 from ml_collections import ConfigDict
 from scipy import stats
 
@@ -21,6 +18,7 @@ from medjax.run.replicas import replicas, summarise
 from tests.run import toy
 
 STAGES, SEEDS = ("only", "next"), (3, 5)
+pytestmark = pytest.mark.usefixtures("compiled_once")
 TOY = SimpleNamespace(open_data=toy.open_data, build=toy.build)
 
 
@@ -39,22 +37,6 @@ def files(folder: Path) -> dict[str, bytes]:
     """What a stage's folder holds that must not depend on how the stage was run."""
     names = ("results.json", "metrics.jsonl", "artefacts.json")
     return {name: (folder / name).read_bytes() for name in names}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled_once(tmp_path_factory) -> Iterator[None]:
-    """Let the runs of this module, which are in one process, share what they compile."""
-    fields = {
-        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
-        "jax_persistent_cache_min_compile_time_secs": 0.0,
-    }
-    before = {name: getattr(jax.config, name) for name in fields}
-    for values in (fields, before):
-        compilation_cache.reset_cache()
-        for name, value in values.items():
-            jax.config.update(name, value)
-        if values is fields:
-            yield
 
 
 @pytest.fixture(scope="module")

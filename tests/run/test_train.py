@@ -193,7 +193,7 @@ def test_out_of_memory_names_batch_and_mend(tmp_path, monkeypatch):
     def exhausted(*arguments):
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1 bytes")
 
-    monkeypatch.setattr("medjax.run.train.compiled_step", lambda *a: exhausted)
+    monkeypatch.setattr("medjax.run.lanes.compiled_step", lambda *a: exhausted)
     with pytest.raises(UserError, match=r"step 1 of stage only with a batch of 16; lower .*batch"):
         stages.run_stages(toy.config(), tmp_path, "train", toy)
 

@@ -36,6 +36,6 @@ CHOICES = {
     "bootstrap_one_class": ("redraw", "fail"),
     "late_fusion_weights": ("fitted", "average"),
     "late_fusion_candidate": ("blend", "slip"),
-    "replicas.run": ("loop",),
+    "replicas.run": ("loop", "vmap", "auto"),
     "sharding.parameters": ("replicated", "sharded"),
 }
