@@ -38,7 +38,11 @@ class Head(nn.Module):
 
     def __call__(self, z: jax.Array, valid: jax.Array | None, *, train: bool) -> jax.Array:
         """Map z [batch, latent] to float32 [batch, outputs]; valid [batch] as in BatchNorm."""
-        return self.linear2(self.features(z, valid, train=train))
+        return self.score(self.features(z, valid, train=train))
+
+    def score(self, features: jax.Array) -> jax.Array:
+        """Map what the last linear layer reads [batch, hidden] to [batch, outputs]."""
+        return self.linear2(features)
 
     def features(self, z: jax.Array, valid: jax.Array | None, *, train: bool) -> jax.Array:
         """Return what the last linear layer reads, [batch, hidden]."""
