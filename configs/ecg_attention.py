@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
     # "default" is what is right; "published" sets every quirk listed in
     # medjax/systems/ecg_attention/published.py.
     config.compat = "default"
-    config.stages = ("pretrain",)
+    config.stages = ("pretrain", "risk")
 
     config.data = ConfigDict()
     # Prepared recordings (PTB-XL or others) for pre-training and probe; no folder at all: the demo.
@@ -35,14 +35,19 @@ def get_config() -> ConfigDict:
     config.data.demo = ConfigDict({"patients": 1500, "subjects": 900, "seed": 7})
     config.data.demo.update({"sampling_rate": 250, "risk": "learnable"})  # Hz; or "random"
 
+    config.data.time_unit = "month"  # of times to the event: 30 days; or "day", "year": 365
+    config.fold = 0  # which of the folds of the risk cohort is the test
+
     config.pretrain = pretraining()
     config.probe = probing()
+    config.risk = risk_regression()
 
-    # Every stage once for each seed; (): only for `seed` above. One after another ("loop").
-    config.replicas = ConfigDict({"seeds": (), "run": "loop"})
+    # Every stage once for each seed and fold; (), 0: only for `seed` and `fold` above.
+    config.replicas = ConfigDict({"seeds": (), "folds": 0, "run": "loop"})
 
     config.evaluation = ConfigDict()
     config.evaluation.resamples = 1000  # bootstrap, 95 % intervals; 0: none
+    config.evaluation.horizons = (12.0, 36.0, 60.0)  # for AUC, Brier score, survival; time_unit
     config.evaluation.reconstructions = 64  # recordings of a split for time warping and pictures
 
     config.precision = "float32"  # or "bfloat16": compute only; weights and losses stay float32
@@ -101,6 +106,31 @@ def probing() -> ConfigDict:
     # Tried in turn; the best macro AUROC of the validation split counts.
     s.probe = ConfigDict({"inverse_penalties": (1e-3, 1e-2, 1e-1, 1.0)})
     s.train.update({"evaluation_batch_size": 128, "monitor": "auroc/macro", "monitor_mode": "max"})
+    return s
+
+
+def risk_regression() -> ConfigDict:
+    """Return the stage that learns the time to an event from one ECG."""
+    s = stage("risk")
+    del s.input  # z-scores, never cleaned
+    s.init_from = (("encoder", "pretrain"), ("decoder", "pretrain"))
+    s.model.batchwise_dropout = True
+    s.model.risk_hidden = 3  # units that the risk is read from
+    s.data = ConfigDict()
+    # Test parts of a cross-validation, events in proportion; 0: the splits of the prepared set.
+    s.data.folds = 2
+    s.data.validation_share = 0.2  # of what is not for the test
+    s.optimizer.update({"learning_rate": 1e-4, "clip_norm": 100.0})
+    s.loss = ConfigDict()
+    s.loss.alpha = 0.5  # weight of the Cox loss; 1 - alpha: of the reconstruction
+    s.loss.risk_recon_target = "unmasked_input"  # or "masked_input": hidden leads are zeros
+    s.loss.cox_normaliser = "risk_set"  # exact; "batch_max": shifted by the batch's highest score
+    s.loss.cox_ties = "breslow"  # or "efron"
+    s.train.update({"epochs": 100, "monitor": "c_index", "monitor_mode": "max"})
+    s.train.stratified = True  # as many events in every batch
+    s.train.hide_leads = True  # one of six sets of leads is shown in a step
+    s.train.freeze_encoder = False
+    s.train.freeze_encoder_scope = "all"  # or "weights": BatchNorm and dropout go on
     return s
 
 
@@ -178,7 +208,9 @@ def smoke(config: ConfigDict) -> None:
     small(config, patients=60, steps=160, rate=125, epochs=1, batch=8)
     config.evaluation.update({"resamples": 20, "reconstructions": 4})
     config.fast_compilation = True
-    for s in (config.pretrain, config.probe):
+    config.data.demo.subjects = 80
+    config.risk.train.epochs = 1
+    for s in (config.pretrain, config.probe, config.risk):
         s.model.update({"base_features": 2, "pool_dim": 32, "latent_dim": 32})
 
 
@@ -194,10 +226,12 @@ def small(
     """Shrink every stage."""
     config.data.demo.update({"patients": patients, "sampling_rate": rate})
     config.loader.threads = 2
-    for s in (config.pretrain, config.probe):
+    for s in (config.pretrain, config.probe, config.risk):
         s.model.update({"time_steps": steps, "pool_dim": 128, "latent_dim": 128})
         s.train.update({"global_batch_size": batch, "evaluation_batch_size": 64})
     config.pretrain.train.epochs = epochs
+    config.risk.train.epochs = epochs
+    config.risk.optimizer.learning_rate = 1e-3
 
 
 def published(config: ConfigDict) -> None:
@@ -217,7 +251,7 @@ def rhythm(config: ConfigDict) -> None:
     """Strips of 10 s at 100 Hz."""
     config.data.signal = "rhythm"
     config.data.demo.sampling_rate = 100
-    for s in (config.pretrain, config.probe):
+    for s in (config.pretrain, config.probe, config.risk):
         s.model.time_steps = 1024
 
 
@@ -255,15 +289,28 @@ def xresnet1d101(config: ConfigDict) -> None:
 
 def networks(config: ConfigDict, **fields: bool | int | str) -> None:
     """Set fields of the network in every stage."""
-    for s in (config.pretrain, config.probe):
+    for s in (config.pretrain, config.probe, config.risk):
         s.model.update(fields)
 
 
 # Runs
 
 
+def risk(config: ConfigDict) -> None:
+    """Pre-training with text, then the risk of an event from one ECG (the default run)."""
+
+
+def dummy(config: ConfigDict) -> None:
+    """Risk of noise with random outcomes and no pre-training: far from 0.5 means a leak."""
+    config.stages = ("risk",)
+    config.risk.init_from = None
+    config.data.demo.risk = "random"
+    config.evaluation.horizons = (1.0, 2.0, 3.0)  # months
+
+
 def pretrain_text(config: ConfigDict) -> None:
-    """Pre-training with structured text of the statements (the default run)."""
+    """Pre-training with structured text of the statements."""
+    config.stages = ("pretrain",)
 
 
 def no_text(config: ConfigDict) -> None:
@@ -299,10 +346,11 @@ NETWORKS = (
     *(dual_attention, no_lead_attention, no_time_attention, no_attention),
     *(marcel_vae, xresnet1d101),
 )
-RUNS = (pretrain_text, no_text, superclasses, infonce, siglip, probe)
+RUNS = (risk, dummy, pretrain_text, no_text, superclasses, infonce, siglip, probe)
 WORDS = {f.__name__: f for f in (*SIZES, *SIGNALS, *NETWORKS, *RUNS)}
 GROUPS = {
     "signal": tuple(f.__name__ for f in SIGNALS),
     "network": tuple(f.__name__ for f in NETWORKS),
-    "pre-training": ("pretrain_text", "no_text", "superclasses", "infonce", "siglip"),
+    "run": ("risk", "dummy", "pretrain_text", "probe"),
+    "pre-training": ("no_text", "superclasses", "infonce", "siglip"),
 }

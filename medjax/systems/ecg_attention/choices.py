@@ -1,6 +1,7 @@
 """The values that the fields of configs/ecg_attention.py may take, by the end of a field's name."""
 
 from medjax.systems.ecg_attention.checks import MODEL_CHOICES
+from medjax.systems.ecg_attention.cohort import DAYS
 
 CHOICES = {
     **{f"model.{name}": values for name, values in MODEL_CHOICES.items()},
@@ -9,7 +10,12 @@ CHOICES = {
     "data.leads": (12, 8),
     "data.residence": ("host", "device"),
     "demo.risk": ("learnable", "random"),
-    "kind": ("pretrain", "probe"),
+    "data.time_unit": tuple(DAYS),
+    "kind": ("pretrain", "probe", "risk"),
+    "risk_recon_target": ("unmasked_input", "masked_input"),
+    "cox_normaliser": ("risk_set", "batch_max"),
+    "cox_ties": ("breslow", "efron"),
+    "freeze_encoder_scope": ("all", "weights"),
     "input_cleaning": ("target_only", "shared"),
     "input_standardise": ("once_before_masking", "again_after_masking"),
     "alignment_loss": ("cosine", "infonce", "siglip", "none"),
@@ -22,6 +28,6 @@ CHOICES = {
     "monitor_mode": ("max", "min"),
     "matmul_precision": ("default", "high", "highest"),
     "precision": ("float32", "bfloat16"),
-    "replicas.run": ("loop",),
+    "replicas.run": ("loop", "vmap", "auto"),
     "sharding.parameters": ("replicated", "sharded"),
 }

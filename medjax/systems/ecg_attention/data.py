@@ -5,13 +5,15 @@ from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
+from medjax.data.ecg.leads import leads_of
 from medjax.data.ecg.records import EcgSet, open_ecg
 from medjax.errors import UserError
+from medjax.systems.ecg_attention.cohort import Cohort, read_cohort
 from medjax.systems.ecg_attention.demo import DemoFolders, prepare_demo
 from medjax.systems.ecg_attention.texts import Texts, open_texts
 
-RISK = "risk"
-"""The kind of stage that reads `data.risk_dir`."""
+COHORT_KINDS = frozenset({"risk", "biomarkers"})
+"""Kinds of stages that read `data.risk_dir`."""
 
 
 class Data(NamedTuple):
@@ -19,7 +21,7 @@ class Data(NamedTuple):
 
     ecg: EcgSet | None
     texts: Texts | None
-    risk: EcgSet | None
+    risk: Cohort | None
     invented: bool
     """Whether it is the demo's."""
 
@@ -50,8 +52,8 @@ class Data(NamedTuple):
             )
         return self.texts
 
-    def cohort(self, stage: str) -> EcgSet:
-        """Return the recordings with event and duration.
+    def cohort(self, stage: str) -> Cohort:
+        """Return the recordings with event and time.
 
         Raises:
             UserError: there are none.
@@ -70,10 +72,14 @@ def open_data(config: ConfigDict, workdir: Path) -> Data:
     named = (options.dir, options.text_dir, options.risk_dir)
     folders = DemoFolders(*(Path(folder) if folder else None for folder in named))
     invented = not any(named)
+    kinds = {config[stage].kind for stage in config.stages}
     if invented:
-        kinds = {config[stage].kind for stage in config.stages}
-        folders = prepare_demo(workdir / "demo", options.demo, options.signal, RISK in kinds)
+        reads_cohort = bool(COHORT_KINDS & kinds)
+        folders = prepare_demo(workdir / "demo", options.demo, options.signal, reads_cohort)
     ecg = open_ecg(folders.ecg, options.signal) if folders.ecg else None
     texts = open_texts(folders.text, ecg) if folders.text and ecg else None
-    risk = open_ecg(folders.risk, options.signal) if folders.risk else None
+    risk = None
+    if folders.risk and COHORT_KINDS & kinds:
+        cohort = open_ecg(folders.risk, options.signal)
+        risk = read_cohort(cohort, leads_of(options.leads), options.time_unit)
     return Data(ecg, texts, risk, invented)

@@ -7,14 +7,18 @@ checkpoint and are applied whenever these are loaded; the others belong to a run
 from collections.abc import Mapping
 from typing import Any
 
-MODEL: dict[str, Any] = {
+NETWORK: dict[str, Any] = {
     "model.stem_channel_order": "feature_major",
     "model.lead_mask_assignment": "heads_first",
+}
+"""Fields of every stage's network that say what given weights compute."""
+
+MODEL: dict[str, Any] = NETWORK | {
     "input.input_cleaning": "shared",
     "input.input_standardise": "again_after_masking",
     "input.skip_below_sum": 1e-5,
 }
-"""Fields of a stage that say what given weights compute, or were trained to read."""
+"""The same, and what they were trained to read."""
 
 TRAINING: dict[str, Any] = {
     "model.latent_sample_in_eval": True,
@@ -29,11 +33,19 @@ PRETRAINING: dict[str, Any] = {
 """Fields of a stage of kind "pretrain"."""
 
 
+RISK: dict[str, Any] = {
+    "loss.risk_recon_target": "masked_input",
+    "loss.cox_normaliser": "batch_max",
+    "train.freeze_encoder_scope": "weights",
+}
+"""Fields of a stage of kind "risk", which reads z-scores in any case."""
+
+
 def fields(kinds: Mapping[str, str]) -> dict[str, Any]:
     """Return {dotted name: published value} of a config; kinds: {stage: its kind}."""
     found: dict[str, Any] = {}
     for stage, kind in kinds.items():
-        of_kind = PRETRAINING if kind == "pretrain" else {}
-        of_stage = MODEL | TRAINING | of_kind
+        of_kind = {"pretrain": MODEL | PRETRAINING, "probe": MODEL, "risk": NETWORK | RISK}
+        of_stage = TRAINING | of_kind[kind]
         found |= {f"{stage}.{name}": value for name, value in of_stage.items()}
     return found

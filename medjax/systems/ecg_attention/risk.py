@@ -50,7 +50,7 @@ def risk_stage(
     def predict(variables: Variables, batch: Batch, key: jax.Array) -> Mapping[str, jax.Array]:
         shown = items(batch)
         arguments = (shown.signal, shown.visible, batch["mask"])
-        output = network.apply(
+        output: Any = network.apply(
             variables, *arguments, train=False, rngs={"latent": key}, method="read"
         )
         error = jnp.square(output.reconstruction - shown.target).mean((1, 2))

@@ -10,10 +10,11 @@ from medjax.systems.ecg_attention.data import Data
 from medjax.systems.ecg_attention.data import open_data as open_data
 from medjax.systems.ecg_attention.pretraining import pretrain_stage
 from medjax.systems.ecg_attention.probe import probe_stage
+from medjax.systems.ecg_attention.risk import risk_stage
 
 Build = Callable[[ConfigDict, str, Data, Mapping[str, Any] | None], System]
 
-STAGES: dict[str, Build] = {"pretrain": pretrain_stage, "probe": probe_stage}
+STAGES: dict[str, Build] = {"pretrain": pretrain_stage, "probe": probe_stage, "risk": risk_stage}
 """Kind of stage -> what makes its functions of (config, stage, data, artefacts)."""
 
 
