@@ -14,6 +14,7 @@ from medjax.errors import UsageError
 from medjax.main import main
 from medjax.run.stages import system_module
 from medjax.run.step import init_state, make_train_step
+from medjax.run.system import with_resident
 from medjax.run.words import load_config, open_recipe
 from medjax.run.workdir import read_config
 from tests.conftest import CONFIGS
@@ -107,18 +108,21 @@ def test_every_train_step_lowers_for_accelerators(smoke_run, platform):
         system = module.build(config, stage, data, None)
         plan = system.plan("train", 0)[0]
         batch = system.collate("train", 0, plan, slice(0, plan.size))
+        resident = dict(system.resident)
         state = jax.eval_shape(
             lambda key, batch, s=system: init_state(s, s.init(key, batch), key),
             jax.random.key(0),
-            batch,
+            with_resident(batch, resident),
         )
         state = state.replace(key=jax.random.key_data(jax.random.key(0)))
 
-        def step(state, batch, s=system):
+        def step(state, batch, resident, s=system):
             state = state.replace(key=jax.random.wrap_key_data(state.key))
-            state, scalars = make_train_step(s)(state, batch)
+            state, scalars = make_train_step(s)(state, batch, resident)
             return jax.tree.leaves(state.variables), scalars
 
-        shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x), x.dtype), batch)
-        exported = export.export(jax.jit(step), platforms=[platform])(state, shapes)
+        shapes = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(np.shape(x), x.dtype), (batch, resident)
+        )
+        exported = export.export(jax.jit(step), platforms=[platform])(state, *shapes)
         assert exported.platforms == (platform,) and exported.mlir_module_serialized
