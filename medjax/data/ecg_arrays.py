@@ -3,6 +3,7 @@
 import argparse
 from functools import partial
 from pathlib import Path
+from tokenize import TokenError
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,8 @@ from medjax.errors import UserError
 SOURCE = Source("Electrocardiograms of one array, with outcomes.", "", "that of the data")
 OUTCOMES = "y_status_duration.npy"
 MOST_LEADS = 64
+UNREADABLE = (OSError, ValueError, EOFError, MemoryError, OverflowError, SyntaxError, TokenError)
+"""What numpy raises on a damaged header."""
 
 
 class Outcomes(NamedTuple):
@@ -153,7 +156,7 @@ def _load(path: Path) -> np.ndarray:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; name one in --raw") from None
-    except (OSError, ValueError, EOFError, MemoryError, SyntaxError, OverflowError) as e:
+    except UNREADABLE as e:
         raise UserError(
             f"{path}: not a readable .npy array of numbers ({one_line(e)}); save it again"
         ) from e

@@ -61,6 +61,8 @@ def read_cardiology(path: Path) -> Cardiology:
         reader.parser.Parse(path.read_bytes(), True)
     except xml.parsers.expat.ExpatError as e:
         raise RecordFault("damaged XML; fetch it again", f"line {e.lineno}") from e
+    except LookupError as e:
+        raise RecordFault("XML in an unknown encoding; fetch it again") from e
     if reader.root != "CardiologyXML":
         raise RecordFault("no CardiologyXML; leave it out")
     blocks = {name: _block(name, parts) for name, parts in reader.blocks.items()}

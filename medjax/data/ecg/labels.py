@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from medjax.data.ecg.outcomes import DAYS
 from medjax.data.ecg.recording import Dropped, Recording, standard_sex
 from medjax.data.tables import SPLIT_NAMES, coded, decimals, integers, read_table
 from medjax.errors import UserError
 
 KEYS = ("record_id", "subject_id")
 EVENTS = {"": np.nan, "0": 0.0, "0.0": 0.0, "1": 1.0, "1.0": 1.0}
+DAYS = {"day": 1.0, "month": 30.0, "year": 365.0}
+"""Of each unit of time, as the published risk data count them."""
 KNOWN = (*KEYS, "split", "fold", "age", "sex", "event", "duration")
 """Columns with a meaning of their own, in any case."""
 MOST_YEARS = 130

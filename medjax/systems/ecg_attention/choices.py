@@ -1,7 +1,7 @@
 """The values that the fields of configs/ecg_attention.py may take, by the end of a field's name."""
 
+from medjax.data.ecg.labels import DAYS
 from medjax.systems.ecg_attention.checks import MODEL_CHOICES
-from medjax.systems.ecg_attention.cohort import DAYS
 
 CHOICES = {
     **{f"model.{name}": values for name, values in MODEL_CHOICES.items()},

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
+from medjax.data.ecg.labels import DAYS
 from medjax.data.ecg.leads import rows_of
 from medjax.data.ecg.records import EcgSet, Records
 from medjax.data.ecg.standardize import standardize
@@ -15,8 +16,6 @@ from medjax.run.system import BatchPlan
 from medjax.systems.ecg_attention.batches import EVALUATION, Sizes, generator, padded
 from medjax.systems.ecg_attention.items import window
 
-DAYS = {"day": 1.0, "month": 30.0, "year": 365.0}
-"""Of each unit of time, as the published code counts them."""
 BLOCK = 512
 """Recordings read at once."""
 

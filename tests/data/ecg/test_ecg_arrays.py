@@ -130,7 +130,8 @@ def test_damaged_files_are_refused(tmp_path):
     path = raw / "ecg_data.npy"
     whole = path.read_bytes()
     for content in (b"", b"PK\x03\x04", whole[:50], whole[:-8],
-                    whole.replace(b"(4, 12, 60)", b"(4, 12, 9e9)")):  # fmt: skip
+                    whole.replace(b"(4, 12, 60)", b"(4, 12, 9e9)"),
+                    whole.replace(b"(4, 12, 60)", b"(4, 12,\x0060(")):  # fmt: skip
         path.write_bytes(content)
         with pytest.raises(UserError, match="ecg_data.npy"):
             prepare("ecg_arrays", raw, tmp_path / "out")

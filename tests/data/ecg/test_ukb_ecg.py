@@ -114,6 +114,7 @@ FOREIGN = (
         (BOMB, "declares XML entities"),
         (FOREIGN, "declares XML entities"),
         ("", "damaged XML"),
+        (document(median(1)).replace("ISO-8859-1", "ISO-9-1"), "unknown encoding"),
         (document(median(1))[:-500], "damaged XML"),
         ("<html></html>", "no CardiologyXML"),
         ("<CardiologyXML>" + "<a>" * 100, "nested more than"),
