@@ -149,6 +149,7 @@ def convert(args: argparse.Namespace) -> None:
         "compat": ours["compat"] if ours else "published",
         "source": {"name": args.source.name, "format": weights.format, **file_digest(args.source)},
         "is_network": converter.is_network,
+        "bearing_part": converter.bearing_part,
         "model": dict(found.model),
         "settings": dict(converter.settings(found.model)),
         "fields": ours["fields"] if ours else {"model": fields.model, "data": fields.data},
@@ -200,6 +201,8 @@ def _summary(args: argparse.Namespace, record: Mapping[str, Any], tensors: Mappi
             more = f", and {len(names) - 20} more" if len(names) > 20 else ""
             lines.append(f"  {len(names)} {word}: {', '.join(names[:20])}{more}")
     use = f"cxr:{args.target}" if record["is_network"] else str(args.target)
+    if part := record["bearing_part"]:
+        use += f" (or {part}:{args.target})"
     lines.append(f"written to {args.target}; use it as --config.STAGE.init_from={use}")
     return "\n".join(lines)
 

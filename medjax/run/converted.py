@@ -45,9 +45,10 @@ def read_record(folder: Path) -> dict[str, Any] | None:
 def apply_records(config: ConfigDict, named: frozenset[str]) -> list[str]:
     """Set what converted weights ask of the stages that start from them; return warnings.
 
-    Sizes must be those of the weights. Of weights taken whole, fields that make the network
-    compute as the original did are set unless the user named them, and data prepared otherwise
-    than those that the weights were trained on are warned of, field by field.
+    Sizes must be those of the weights. Of weights taken whole, or in the part that bears what the
+    network computes, fields that make it compute as the original did are set unless the user named
+    them, and data prepared otherwise than those that the weights were trained on are warned of,
+    field by field.
 
     Raises:
         UsageError: a size of the stage is not that of the weights; or the weights are of one
@@ -57,7 +58,7 @@ def apply_records(config: ConfigDict, named: frozenset[str]) -> list[str]:
     for stage, part, text, record in _records(config):
         if record["is_network"]:
             _check_network(config, stage, part, text, record["settings"])
-        elif not part:
+        elif part in ("", record.get("bearing_part", "")):
             _set_sizes(config, stage, text, record["settings"], named)
             warnings += _set_fields(config, stage, text, record["fields"]["model"], named)
             warnings += _other_data(config, text, record["fields"]["data"])

@@ -69,6 +69,9 @@ class Converter(NamedTuple):
     """The table of names in both directions."""
     rename: Callable[[str], str] = _same_name
     """The name in the table for another spelling of it."""
+    idle: Callable[[Model], StateDict] = _nothing
+    """Weights that the published network has and reads nowhere, with their initial values: kept
+    beside ours, for the way back."""
     left_out: tuple[str, ...] = ()
     """Beginnings of names that our network has no use for: a classifier of other classes."""
     settings: Callable[[Model], Mapping[str, Any]] = _nothing
@@ -81,6 +84,9 @@ class Converter(NamedTuple):
     """The options that `layers` needs, from a stage of a run's config."""
     is_network: bool = False
     """Whether the weights are one network, to become a part of a system's model."""
+    bearing_part: str = ""
+    """The part of the model that makes a stage compute as the weights do, when only parts of them
+    are taken: "encoder"; "" where no part does alone."""
 
 
 class Conversion(NamedTuple):
@@ -88,7 +94,8 @@ class Conversion(NamedTuple):
 
     variables: dict[str, Any]
     counters: dict[str, np.ndarray]
-    """BatchNorm's step counters by published name, which our networks do not hold."""
+    """Arrays by published name that our networks do not hold: BatchNorm's step counters, and what
+    is idle."""
     names: list[tuple[str, str]]
     """(name in the file, name in the table), in the file's order."""
     model: Model
@@ -129,7 +136,9 @@ def convert(
     table = converter.layers(model)
     expected = _of_parts(converter.shapes(model), table, parts)
     left = [name for name in given if name.startswith(converter.left_out or "\0")]
-    unexpected = [name for name in given if name not in expected and name not in left]
+    idle = [name for name in given if name in converter.idle(model)]
+    known = {*expected, *left, *idle}
+    unexpected = [name for name in given if name not in known]
     misshapen = [
         f"{name} {_shape(given[name])} for {_shape(expected[name])}"
         for name in given
@@ -144,11 +153,12 @@ def convert(
         mend = "--partial takes those that fit" if fitting else "is it another system's file?"
         raise UserError(f"{source}: of {len(expected)} names {faults}; {mend}")
     counters = {n: a for n, a in fitting.items() if n.endswith(f".{BATCH_COUNTER}")}
+    counters |= {name: given[name] for name in idle}
     kept = {converter.rename(n.removeprefix(prefix)): n for n in weights.tensors}
     return Conversion(
         variables=from_torch(table, fitting),
         counters=counters,
-        names=[(kept[name], name) for name in fitting],
+        names=[(kept[name], name) for name in given if name in fitting or name in idle],
         model=model,
         prefix=prefix,
         left_out=[*left, *unexpected, *misshapen],
@@ -170,9 +180,10 @@ def convert_back(
         converter: of the system.
         model: its options.
         names: (name in the file, name in the table) in the file's order; of all when empty.
-        counters: BatchNorm's step counters by name in the table; 0 where they are not given.
+        counters: `Conversion.counters`; initial values where they are not given.
     """
-    found = {**to_torch(converter.layers(model), variables), **(counters or {})}
+    found = to_torch(converter.layers(model), variables)
+    found |= {**converter.idle(model), **(counters or {})}
     return {name: found[ours] for name, ours in names} or found
 
 

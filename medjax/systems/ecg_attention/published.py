@@ -20,6 +20,9 @@ MODEL: dict[str, Any] = NETWORK | {
 }
 """The same, and what they were trained to read."""
 
+TEXT: dict[str, Any] = {"text_pooling": "mean_with_padding", "text_end_token": "[SCP]"}
+"""How the text embeddings that a published text projector reads were prepared."""
+
 TRAINING: dict[str, Any] = {
     "model.latent_sample_in_eval": True,
     "model.dropout_placement": "published",
