@@ -4,7 +4,8 @@ A pre-training's file holds the autoencoder under "network." beside projectors a
 risk run's holds it bare, with the Cox head under "downsteam_net" (so spelled).
 """
 
-from collections.abc import ItemsView, Mapping
+from collections.abc import Callable, ItemsView, Mapping
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -96,7 +97,8 @@ def shapes(model: Model) -> Shapes:
 
 def _readers(model: Model) -> dict[str, tuple[nn.Module, int]]:
     """Return what reads the latent vector or the text, and how wide its input is."""
-    latent, readers = model["latent_dim"], {}
+    latent = model["latent_dim"]
+    readers: dict[str, tuple[nn.Module, int]] = {}
     if model["projector"]:
         *widths, text = model["projector"]
         readers["ecg_projector"] = (Projector(*widths), latent)
@@ -111,8 +113,10 @@ def _readers(model: Model) -> dict[str, tuple[nn.Module, int]]:
 def _made(module: nn.Module, *shape: int) -> ItemsView[str, Any]:
     """Return the collections of a module's variables, shapes alone, for one row of this shape."""
     row = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-    heads = {"valid": None, "train": False} if isinstance(module, Head) else {}
-    return jax.eval_shape(lambda x: module.init(jax.random.key(0), x, **heads), row).items()
+    init: Callable[..., Any] = partial(module.init, jax.random.key(0))
+    if isinstance(module, Head):
+        init = partial(init, valid=None, train=False)
+    return jax.eval_shape(init, row).items()
 
 
 def idle(model: Model) -> Mapping[str, np.ndarray]:
