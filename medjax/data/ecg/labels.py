@@ -36,6 +36,14 @@ class OwnLabels(NamedTuple):
     """"record_id" or "subject_id"."""
     fields: Mapping[str, Mapping[str, Any]]
     """Id -> fields of a `Recording`."""
+    columns: tuple[str, ...]
+    """Of those fields, whatever a row knows of them."""
+
+    def rule_of_splits(self, rule: str) -> str:
+        """Say how recordings are split, given the rule of the source in words."""
+        if "subject_id" in self.columns:
+            rule = f"{rule}, subjects by the label table"
+        return f"column split of the label table, else {rule}" if "split" in self.columns else rule
 
 
 def add_label_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,22 +89,26 @@ def read_labels(path: Path, duration_unit: str = "day") -> OwnLabels:
         columns["labels"] = np.stack(labels, axis=1).astype(np.float32)
     rows = zip(*columns.values())
     fields = {i: _given(dict(zip(columns, row))) for i, row in zip(ids, rows)}
-    return OwnLabels(names, key, fields)
+    return OwnLabels(names, key, fields, tuple(columns))
 
 
 def labelled(
-    recordings: Iterable[Recording | Dropped], own: OwnLabels
+    recordings: Iterable[Recording | Dropped], own: OwnLabels, met: set[str]
 ) -> Iterator[Recording | Dropped]:
-    """Give recordings what the table says of them; those without a row are dropped."""
+    """Give recordings what the table says of them; those without a row are dropped.
+
+    The ids of the rows that were used are added to `met`.
+    """
     for recording in recordings:
         if isinstance(recording, Dropped):
             yield recording
             continue
-        fields = own.fields.get(getattr(recording, own.key))
-        if fields is None:
-            yield NO_ROW._replace(record_id=recording.record_id)
+        who = getattr(recording, own.key)
+        if who in own.fields:
+            met.add(who)
+            yield recording._replace(**own.fields[who])
         else:
-            yield recording._replace(**fields)
+            yield NO_ROW._replace(record_id=recording.record_id)
 
 
 def _given(row: dict[str, Any]) -> dict[str, Any]:

@@ -59,6 +59,8 @@ def prepare_sets(
     if own:
         plans = [plan._replace(description=_with_labels(plan, own)) for plan in plans]
         inputs = {**inputs, "labels": args.labels}
+        if args.split == "published" and not args.unlabelled:
+            split_rule = own.rule_of_splits(split_rule)
     counts = list(counts)
     limited = [plan._replace(jobs=_limited(plan, args.limit, counts)) for plan in plans]
     expected = [_estimate(plan, args.workers) for plan in limited]
@@ -76,9 +78,13 @@ def prepare_sets(
             ordered_map(plan.read, plan.jobs, args.workers, plan.name_of)
         ) as read:
             shown = tqdm(read, total=len(plan.jobs), unit=" recordings", disable=None)
-            written = write_ecg(args, plan.description, labelled(shown, own) if own else shown)
+            met: set[str] = set()
+            told = labelled(shown, own, met) if own else shown
+            written = write_ecg(args, plan.description, told)
         sets[plan.description.name] = written.entry
         counts += written.counts
+        if own:
+            counts.append(_rows_met(plan.description.name, own, met))
     for table in args.out.glob("*.parquet"):
         if table.stem not in sets:
             table.unlink()
@@ -99,6 +105,16 @@ def prepare_sets(
 def _with_labels(plan: Plan, own: OwnLabels) -> EcgDescription:
     """The description of a set that holds the labels of the table, where it has some."""
     return plan.description._replace(labels=own.names or plan.description.labels)
+
+
+def _rows_met(name: str, own: OwnLabels, met: set[str]) -> dict[str, Any]:
+    """How many rows of the label table are of a recording."""
+    return {
+        "rule": "row of labels",
+        "in": len(own.fields),
+        "out": len(met),
+        "reason": f"{name}: no recording of it",
+    }
 
 
 def _limited(plan: Plan, limit: int | None, counts: list) -> Sequence[Any]:

@@ -97,7 +97,7 @@ def test_own_labels_replace_outcomes(tmp_path):
     raw = save(tmp_path / "raw", np.random.default_rng(0).standard_normal((12, 12, 30)))
     own = tmp_path / "own.csv"
     own.write_text(
-        "record_id,subject_id,AF\n" + "".join(f"{i:02d},p{i},{i % 2}\n" for i in range(9))
+        "record_id,subject_id,AF\n" + "".join(f"{i:02d},p{i},{i % 2}\n" for i in (*range(9), 77))
     )
     out = prepare("ecg_arrays", raw, tmp_path / "out", f"--labels={own}", "--unlabelled")
     ecg = open_ecg(out, "median")
@@ -105,8 +105,24 @@ def test_own_labels_replace_outcomes(tmp_path):
     assert ecg.splits["all"].labels[:, 0].tolist() == [i % 2 for i in range(9)]
     assert ecg.splits["all"].subject_id[3] == "p3"
     manifest = read_manifest(out)
-    assert [c["out"] for c in manifest["counts"]] == [9]
+    assert [(c["in"], c["out"]) for c in manifest["counts"]] == [(12, 9), (10, 9)]
     assert "labels" in manifest["inputs"]
+
+
+def test_splits_of_the_label_table(tmp_path):
+    raw = save(tmp_path / "raw", np.random.default_rng(0).standard_normal((40, 12, 30)))
+    own = tmp_path / "own.csv"
+    names = ["train", "valid", "test", ""]
+    rows = [f"{i:02d},p{i // 4},{names[i // 4 % 4]}" for i in range(40)]
+    own.write_text("\n".join(["record_id,subject_id,split", *rows]))
+    out = prepare("ecg_arrays", raw, tmp_path / "out", f"--labels={own}")
+    splits = open_ecg(out, "median").splits
+    assert {"p0", "p4", "p8"} <= set(splits["train"].subject_id.tolist())
+    assert {"p2", "p6"} <= set(splits["test"].subject_id.tolist())
+    assert read_manifest(out)["split_rule"].startswith("column split of the label table, else")
+    own.write_text("record_id,subject_id,split\n00,p,train\n01,p,test\n")
+    with pytest.raises(UserError, match="more than one split"):
+        prepare("ecg_arrays", raw, tmp_path / "other", f"--labels={own}")
 
 
 @pytest.mark.parametrize(

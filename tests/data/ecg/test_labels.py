@@ -17,8 +17,8 @@ def table(tmp_path, text: str):
     return path
 
 
-def apply(own, *recordings):
-    return list(labelled(recordings, own))
+def apply(own, *recordings, met=None):
+    return list(labelled(recordings, own, set() if met is None else met))
 
 
 def test_survival_in_days(tmp_path):
@@ -44,9 +44,13 @@ def test_classes_and_known_columns(tmp_path):
 def test_a_recording_without_a_row_is_dropped_and_no_damage(tmp_path):
     own = read_labels(table(tmp_path, "record_id,AF\na,1\n"))
     broken = Dropped("q", "cannot be read")
-    _, dropped, same = apply(own, Recording("a", "a", SIGNAL), Recording("A", "A", SIGNAL), broken)
+    met: set[str] = set()
+    _, dropped, same = apply(
+        own, Recording("a", "a", SIGNAL), Recording("A", "A", SIGNAL), broken, met=met
+    )
     assert isinstance(dropped, Dropped) and not dropped.damaged and dropped.record_id == "A"
     assert same is broken
+    assert met == {"a"}
 
 
 def test_ids_are_text(tmp_path):
