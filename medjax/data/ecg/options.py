@@ -7,6 +7,9 @@ from medjax.data.ecg.labels import add_label_arguments
 from medjax.data.ecg.leads import EIGHT_LEADS, LEADS, leads_of
 from medjax.data.ecg.recording import Form
 
+STRIP_RATE, STRIP_SECONDS = 100.0, 10.0
+"""Of a strip: what the published network for strips was trained on."""
+
 
 def add_ecg_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that say in what form recordings are stored, and of own labels."""

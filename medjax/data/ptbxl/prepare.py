@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from medjax.data.ecg.fault import RecordFault
-from medjax.data.ecg.options import add_ecg_arguments, form_of
+from medjax.data.ecg.options import STRIP_RATE, STRIP_SECONDS, add_ecg_arguments, form_of
 from medjax.data.ecg.prepare_sets import Plan, prepare_sets
 from medjax.data.ecg.recording import Dropped, Form, Recording, conform, drop
 from medjax.data.ecg.write import EcgDescription, Source, split_rule
@@ -47,7 +47,6 @@ MEDIANS = Source(
     "Data 10, 279, 2023; doi 10.13026/nqsf-pc74",
     "CC BY 4.0",
 )
-STRIP_RATE, STRIP_SECONDS = 100.0, 10.0
 
 
 class Job(NamedTuple):

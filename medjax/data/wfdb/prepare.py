@@ -11,7 +11,7 @@ import numpy as np
 
 from medjax.data.arguments import whole_number
 from medjax.data.ecg.fault import RecordFault
-from medjax.data.ecg.options import add_ecg_arguments, form_of
+from medjax.data.ecg.options import STRIP_RATE, STRIP_SECONDS, add_ecg_arguments, form_of
 from medjax.data.ecg.prepare_sets import Plan, prepare_sets
 from medjax.data.ecg.recording import Dropped, Form, Recording, conform, drop, standard_sex
 from medjax.data.ecg.write import EcgDescription, Source, split_rule
@@ -20,7 +20,6 @@ from medjax.data.wfdb.samples import read_record
 from medjax.errors import UserError
 
 SOURCE = Source("Electrocardiograms of WFDB records.", "", "that of the records")
-RATE, SECONDS = 500.0, 10.0
 OLDEST = 130.0
 
 
@@ -56,7 +55,7 @@ def prepare(args: argparse.Namespace) -> None:
     labels = (
         () if args.unlabelled else label_codes(args.raw, jobs[: args.limit], args.min_positives)
     )
-    form = form_of(args, RATE, SECONDS)
+    form = form_of(args, STRIP_RATE, STRIP_SECONDS)
     read = functools.partial(read_job, args.raw, form, labels, args.subject)
     plan = Plan(EcgDescription("rhythm", form, SOURCE, labels=labels), jobs, read, _name)
     prepare_sets(args, [plan], {}, [], split_rule(args, None, args.subject))

@@ -172,7 +172,10 @@ def test_records_that_cannot_be_used_are_counted(tmp_path, capsys):
     message = capsys.readouterr().err
     assert "b.hea: a signal file shorter than its header says" in message
     assert len(message.strip().splitlines()) == 1 and not list((tmp_path / "out").glob("*"))
-    assert run(raw, tmp_path / "out", "--max_bad_records=1", "--subject=folder") == 0
+    assert (
+        run(raw, tmp_path / "out", "--max_bad_records=1", "--subject=folder", "--sampling_rate=500")
+        == 0
+    )
     manifest = read_manifest(tmp_path / "out")
     assert manifest["counts"][0]["reason"] == "a signal file shorter than its header says"
     noted = manifest["sets"]["rhythm"]["recordings_with"]
