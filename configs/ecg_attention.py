@@ -42,7 +42,8 @@ def get_config() -> ConfigDict:
     config.probe = probing()
     config.risk = risk_regression()
 
-    # Every stage once for each seed and fold; (), 0: only for `seed` and `fold` above.
+    # Every stage once for each seed and fold; (), 0: only for `seed` and `fold` above. One after
+    # another ("loop"), all in one compiled step ("vmap"), or that on accelerators only ("auto").
     config.replicas = ConfigDict({"seeds": (), "folds": 0, "run": "loop"})
 
     config.evaluation = ConfigDict()

@@ -66,7 +66,7 @@ def open_config(arguments: argparse.Namespace) -> tuple[ConfigDict, ModuleType]:
             {"seeds": tuple(range(1, arguments.seeds + 1)), "folds": 0, "run": "vmap"}
         )
         config.stages = (arguments.stage,)
-        config[arguments.stage].init_from = ""
+        config[arguments.stage].init_from = None
     return config, module
 
 

@@ -151,6 +151,7 @@ def test_without_replicas_the_run_is_its_only_copy():
         ({"seeds": (-1,)}, "no whole number"),
         ({"seeds": ("a",)}, "no whole number"),
         ({"folds": 1}, "at least 2"),
+        ({"run": "lop"}, "'lop' is none of loop, vmap, auto.*loop"),
         ({"folds": 3}, "knows no folds"),
     ],
 )
