@@ -4,7 +4,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from medjax.data.arguments import whole_number
+from medjax.data.arguments import positive_number, whole_number
 from medjax.data.ecg.fault import RecordFault
 from medjax.data.ecg.ml4h_file import read_resting
 from medjax.data.ecg.options import add_ecg_arguments
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--microvolt",
-        type=float,
+        type=positive_number,
         default=1.0,
         help="what one stored unit is; ml4h keeps the numbers of the recorder, often 5 microvolt",
     )

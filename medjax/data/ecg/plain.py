@@ -56,7 +56,7 @@ def lead_names(given: str | None, count: int) -> tuple[str, ...] | None:
     if len(names) != count:
         raise UsageError(f"--lead_names lists {len(names)} leads, the data hold {count}")
     if len(set(known) - {None}) < len(names):
-        raise UsageError(f"--lead_names={given}: give each of the leads once, as in {LEADS[:8]}")
+        raise UsageError(f"--lead_names={given}: name each of I to V6 once at most")
     return names
 
 
