@@ -9,7 +9,7 @@ from medjax.data.ecg.fault import RecordFault
 from medjax.data.ecg.options import add_ecg_arguments
 from medjax.data.ecg.plain import find_files
 from medjax.data.ecg.prepare_sets import prepare_sets
-from medjax.data.ecg.recording import Dropped, Form, Recording, conform, drop, standard_sex
+from medjax.data.ecg.recording import Dropped, Form, Recording, conform, drop
 from medjax.data.ecg.resting import add_signal_arguments, resting_plans
 from medjax.data.ecg.write import Source, split_rule
 
@@ -51,6 +51,6 @@ def read_record(name: str, root: Path, kind: str, form: Form) -> Recording | Dro
         record_id.partition("_")[0],
         signal,
         age=ecg.age,
-        sex=standard_sex(ecg.sex),
+        sex=ecg.sex,
         report=ecg.diagnosis,
     )

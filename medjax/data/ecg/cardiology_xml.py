@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from medjax.data.ecg.fault import RecordFault
+from medjax.data.ecg.recording import standard_age, standard_sex
 
 MOST_BYTES = 32 * 2**20
 MOST_DEPTH = 64
@@ -42,6 +43,7 @@ class Cardiology(NamedTuple):
     age: float
     """Years; NaN unknown."""
     sex: str
+    """"female", "male" or ""."""
     diagnosis: str
     """The lines of the machine's reading."""
 
@@ -69,8 +71,8 @@ def read_cardiology(path: Path) -> Cardiology:
     texts = reader.texts
     return Cardiology(
         blocks,
-        _age(texts.get("Age", [""])[0]),
-        texts.get("Gender", [""])[0].strip(),
+        standard_age(texts.get("Age", [""])[0]),
+        standard_sex(texts.get("Gender", [""])[0]),
         "\n".join(line.strip() for line in texts.get("DiagnosisText", []) if line.strip()),
     )
 
@@ -167,11 +169,3 @@ def _number(parts: _Parts, name: str, default: float) -> float:
     if not 0 < value < 1e9:
         raise RecordFault(f"{name} is not a number above 0; leave it out")
     return value
-
-
-def _age(text: str) -> float:
-    try:
-        age = float(text)
-    except ValueError:
-        return np.nan
-    return age if 0 <= age <= 130 else np.nan

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from medjax.data.ecg.recording import Dropped, Recording, standard_sex
+from medjax.data.ecg.recording import OLDEST, Dropped, Recording, standard_sex
 from medjax.data.tables import SPLIT_NAMES, coded, decimals, integers, read_table
 from medjax.errors import UserError
 
@@ -23,7 +23,6 @@ DAYS = {"day": 1.0, "month": 30.0, "year": 365.0}
 """Of each unit of time, as the published risk data count them."""
 KNOWN = (*KEYS, "split", "fold", "age", "sex", "event", "duration")
 """Columns with a meaning of their own, in any case."""
-MOST_YEARS = 130
 NO_ROW = Dropped("", "no row in the label table", damaged=False)
 
 
@@ -141,7 +140,7 @@ def _known_columns(
     if "fold" in table:
         found["fold"] = _optional(integers(table.fold.where(_filled(table.fold), "0"), path), 0)
     if "age" in table:
-        age = _within(decimals(table.age, path), table.age, path, MOST_YEARS)
+        age = _within(decimals(table.age, path), table.age, path, OLDEST)
         found["age"] = _optional(age)
     if "sex" in table:
         found["sex"] = [standard_sex(text) or None for text in table.sex]

@@ -11,6 +11,8 @@ from medjax.data.ecg.leads import LEADS, arrange
 from medjax.data.ecg.resample import resample, resampled_length
 
 INT16_TOP = 32767
+OLDEST = 130.0
+"""Years; nobody was older."""
 MOST_RATIO = 100
 """Between the rate of a record and that of its set, either way."""
 SEX = {
@@ -182,3 +184,12 @@ def _stored(values: np.ndarray, steps: np.ndarray, storage: str) -> tuple[np.nda
 def standard_sex(text: Any) -> str:
     """Return "female", "male" or, for anything else, ""."""
     return SEX.get(str(text).strip().lower(), "")
+
+
+def standard_age(text: str) -> float:
+    """Return years, or NaN where there is no number from 0 to `OLDEST`."""
+    try:
+        age = float(text)
+    except ValueError:
+        return np.nan
+    return age if 0 <= age <= OLDEST else np.nan

@@ -7,20 +7,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from medjax.data.arguments import whole_number
 from medjax.data.ecg.fault import RecordFault
 from medjax.data.ecg.options import STRIP_RATE, STRIP_SECONDS, add_ecg_arguments, form_of
 from medjax.data.ecg.prepare_sets import Plan, prepare_sets
-from medjax.data.ecg.recording import Dropped, Form, Recording, conform, drop, standard_sex
+from medjax.data.ecg.recording import (
+    Dropped,
+    Form,
+    Recording,
+    conform,
+    drop,
+    standard_age,
+    standard_sex,
+)
 from medjax.data.ecg.write import EcgDescription, Source, split_rule
 from medjax.data.wfdb.header import read_header
 from medjax.data.wfdb.samples import read_record
 from medjax.errors import UserError
 
 SOURCE = Source("Electrocardiograms of WFDB records.", "", "that of the records")
-OLDEST = 130.0
 
 
 class Job(NamedTuple):
@@ -112,7 +117,7 @@ def read_job(
         job.record_id,
         who,
         signal,
-        age=_age(record.comments.get("age", "")),
+        age=standard_age(record.comments.get("age", "")),
         sex=standard_sex(record.comments.get("sex", "")),
         labels=known,
     )
@@ -127,15 +132,6 @@ def _subject(subject: str, job: Job, comments: dict[str, str]) -> str:
     if not comments.get(subject.lower()):
         raise RecordFault(f"a header without the comment `# {subject}:` that --subject names")
     return comments[subject.lower()]
-
-
-def _age(text: str) -> float:
-    """Years; NaN where there is no number between 0 and OLDEST."""
-    try:
-        age = float(text)
-    except ValueError:
-        return np.nan
-    return age if 0 <= age <= OLDEST else np.nan
 
 
 def _name(job: Job) -> str:
