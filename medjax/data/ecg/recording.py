@@ -15,6 +15,8 @@ OLDEST = 130.0
 """Years; nobody was older."""
 MOST_RATIO = 100
 """Between the rate of a record and that of its set, either way."""
+SHORTEST = 0.2
+"""Seconds; the cleaning filters need about as much, and a heart beat more."""
 SEX = {
     **dict.fromkeys(("female", "f", "woman", "w"), "female"),
     **dict.fromkeys(("male", "m", "man"), "male"),
@@ -109,7 +111,7 @@ def conform(
         scale: unit of the set per unit of `signal`, for each given lead or for all.
 
     Raises:
-        RecordFault: no lead is there, one is there twice, there are no samples or only gaps, or
+        RecordFault: no lead is there, one is there twice, it is too short or of gaps alone, or
             the rate is impossible.
     """
     if not form.sampling_rate / MOST_RATIO < rate < form.sampling_rate * MOST_RATIO:
@@ -117,8 +119,9 @@ def conform(
     wanted = int(np.ceil(form.samples * rate / form.sampling_rate))
     notes = ["longer: cut"] if signal.shape[1] > wanted else []
     signal = signal[:, :wanted]
-    if not resampled_length(signal.shape[1], rate, form.sampling_rate):
-        raise RecordFault("no samples")
+    length = resampled_length(signal.shape[1], rate, form.sampling_rate)
+    if length < max(min(SHORTEST * form.sampling_rate, form.samples), 1):
+        raise RecordFault(f"shorter than {SHORTEST:g} s")
     steps = np.broadcast_to(np.asarray(scale, np.float64), (len(names),))
     values, recorded, computed = arrange(signal, names, form.leads)
     if signal.dtype.kind == "i" and rate == form.sampling_rate and not computed:

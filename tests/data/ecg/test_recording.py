@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from medjax.data.ecg.cleaning import clean
 from medjax.data.ecg.leads import EIGHT_LEADS, LEADS, arrange, rows_of, standard_name
 from medjax.data.ecg.recording import Form, conform, standard_sex
 
@@ -94,8 +95,10 @@ def test_rates_and_lengths():
     np.testing.assert_allclose(conformed.values[0] * conformed.scale[0], expected, atol=1e-3)
     short = conform(wave[:, :400], LEADS, 100, Form(100, 1000))
     assert short.values.shape == (12, 400) and short.notes == ("shorter: zeros follow",)
-    with pytest.raises(ValueError, match="no samples"):
-        conform(wave[:, :0], LEADS, 100, FORM)
+    for samples in (0, 19):
+        with pytest.raises(ValueError, match=r"shorter than 0\.2 s"):
+            conform(wave[:, :samples], LEADS, 100, FORM)
+    clean(conform(wave[:, :20], LEADS, 100, Form(100, 1000)).values, 100)
 
 
 def test_sex():
