@@ -8,8 +8,8 @@
 
 Every stage is repeated for every replica. A replica is the run of a config whose `seed` (and
 `fold`) is the replica's: its later stages start from its own earlier ones, and its results are
-those of a run of that seed alone, but for rounding with "vmap", where what sets
-replicas apart must stand in batches and resident arrays and not in the functions. It lies in `<stage>/seed=1`, or
+those of a run of that seed alone, but for rounding with "vmap", where what sets replicas apart must
+stand in batches and resident arrays and not in the functions. It lies in `<stage>/seed=1`, or
 `<stage>/seed=1,fold=0`.
 """
 
