@@ -9,14 +9,14 @@ import pandas as pd
 
 from medjax.data.ecg.fault import RecordFault
 from medjax.data.ecg.leads import standard_name
-from medjax.data.ecg.options import add_ecg_arguments, form_of
+from medjax.data.ecg.options import add_ecg_arguments
 from medjax.data.ecg.plain import (
     add_plain_arguments,
     find_files,
     lead_names,
     one_line,
     scale_of,
-    set_name,
+    set_of,
 )
 from medjax.data.ecg.prepare_sets import Plan, prepare_sets
 from medjax.data.ecg.recording import Dropped, Form, Recording, conform, drop
@@ -47,7 +47,7 @@ def prepare(args: argparse.Namespace) -> None:
     given = args.lead_names and lead_names(args.lead_names, args.lead_names.count(",") + 1)
     samples = _first_length(args.raw, names, delimiter, given)
     scale, unit = scale_of(args.unit)
-    form = form_of(args, args.recorded_at, samples / args.recorded_at)
+    name, form = set_of(args, samples)
     read = partial(
         read_record,
         root=args.raw,
@@ -57,8 +57,7 @@ def prepare(args: argparse.Namespace) -> None:
         form=form,
         scale=scale,
     )
-    seconds = samples / args.recorded_at
-    description = EcgDescription(set_name(args, seconds), form, SOURCE, unit)
+    description = EcgDescription(name, form, SOURCE, unit)
     prepare_sets(args, [Plan(description, names, read)], {}, [], split_rule(args, None, "file"))
 
 

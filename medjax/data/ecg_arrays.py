@@ -9,14 +9,14 @@ from typing import NamedTuple
 import numpy as np
 
 from medjax.data.ecg.fault import RecordFault
-from medjax.data.ecg.options import add_ecg_arguments, form_of
+from medjax.data.ecg.options import add_ecg_arguments
 from medjax.data.ecg.plain import (
     add_plain_arguments,
     lead_names,
     numbered,
     one_line,
     scale_of,
-    set_name,
+    set_of,
 )
 from medjax.data.ecg.prepare_sets import Plan, prepare_sets
 from medjax.data.ecg.recording import Dropped, Form, Recording, conform, drop
@@ -72,11 +72,10 @@ def prepare(args: argparse.Namespace) -> None:
         )
     outcomes = _outcomes(args, len(array))
     scale, unit = scale_of(args.unit)
-    seconds = array.shape[2] / args.recorded_at
-    form = form_of(args, args.recorded_at, seconds)
+    name, form = set_of(args, array.shape[2])
     read = partial(read_row, path=path, names=names, rate=args.recorded_at, form=form, scale=scale)
     jobs = [_Job(*fields) for fields in zip(range(len(array)), numbered(len(array)), *outcomes)]
-    description = EcgDescription(set_name(args, seconds), form, SOURCE, unit)
+    description = EcgDescription(name, form, SOURCE, unit)
     plan = Plan(description, jobs, read, lambda job: f"row {job.row}")
     inputs = {args.outcomes: args.raw / args.outcomes} if _has_outcomes(args) else {}
     prepare_sets(args, [plan], inputs, [], split_rule(args, None))

@@ -11,7 +11,7 @@ from medjax.data.ecg.options import add_ecg_arguments
 from medjax.data.ecg.plain import find_files
 from medjax.data.ecg.prepare_sets import prepare_sets
 from medjax.data.ecg.recording import Dropped, Form, Recording, conform, drop
-from medjax.data.ecg.resting import SAMPLING_RATE, add_signal_arguments, resting_plans
+from medjax.data.ecg.resting import RECORDED_AT, add_signal_arguments, resting_plans
 from medjax.data.ecg.write import Source, split_rule
 
 SOURCE = Source(
@@ -73,7 +73,7 @@ def read_record(
             return Dropped(record_id, f"no {kind} leads in the file", damaged=False)
         if drop_poor and POOR in ecg.text.lower():
             return Dropped(record_id, "poor data quality by the reading", damaged=False)
-        signal = conform(ecg.samples, ecg.leads, SAMPLING_RATE, form, scale)
+        signal = conform(ecg.samples, ecg.leads, RECORDED_AT, form, scale)
     except RecordFault as fault:
         return drop(record_id, root / name, fault)
     return Recording(record_id, record_id, signal, report=ecg.text)

@@ -14,7 +14,9 @@ STRIP_RATE, STRIP_SECONDS = 100.0, 10.0
 def add_ecg_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that say in what form recordings are stored, and of own labels."""
     parser.add_argument(
-        "--sampling_rate", type=positive_number, help="Hz; others are resampled (the source's)"
+        "--sampling_rate",
+        type=positive_number,
+        help="Hz; others are resampled (strips: 100, median beats: the source's)",
     )
     parser.add_argument(
         "--seconds", type=positive_number, help="length; longer ones are cut (the source's)"

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from medjax.data.arguments import positive_number
 from medjax.data.ecg.leads import EIGHT_LEADS, LEADS, standard_name
+from medjax.data.ecg.options import STRIP_RATE, form_of
+from medjax.data.ecg.recording import Form
 from medjax.errors import UsageError, UserError
 
 MILLIVOLT = {"mV": 1.0, "uV": 1e-3, "V": 1e3}
@@ -38,9 +40,15 @@ def scale_of(unit: str) -> tuple[float, str]:
     return (MILLIVOLT[unit], "mV") if unit in MILLIVOLT else (1.0, unit)
 
 
-def set_name(args: argparse.Namespace, seconds: float) -> str:
-    """The name of the set: as given, or by the length of its recordings."""
-    return args.signal or ("median" if seconds <= LONGEST_BEAT else "rhythm")
+def set_of(args: argparse.Namespace, samples: int) -> tuple[str, Form]:
+    """Return name and form of the set of recordings of `samples`.
+
+    The name is the one that was given, or goes by the length; strips are stored at the rate of
+    all strips unless asked otherwise.
+    """
+    seconds = samples / args.recorded_at
+    name = args.signal or ("median" if seconds <= LONGEST_BEAT else "rhythm")
+    return name, form_of(args, STRIP_RATE if name == "rhythm" else args.recorded_at, seconds)
 
 
 def lead_names(given: str | None, count: int) -> tuple[str, ...] | None:

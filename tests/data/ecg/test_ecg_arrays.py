@@ -79,6 +79,22 @@ def test_leads_are_ordered_by_name_and_rates_changed(tmp_path):
     np.testing.assert_allclose(read, expected, atol=0.01)
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), ("rhythm", 100.0, 400)),
+        (("--sampling_rate=250", "--seconds=2"), ("rhythm", 250.0, 500)),
+        (("--signal=median",), ("median", 500.0, 2000)),
+        (("--recorded_at=1000",), ("median", 1000.0, 2000)),
+    ],
+)
+def test_longer_recordings_are_strips(tmp_path, options, expected):
+    raw = save(tmp_path / "raw", np.random.default_rng(0).standard_normal((2, 12, 2000)))
+    out = prepare("ecg_arrays", raw, tmp_path / "out", "--unlabelled", *options)
+    ecg = open_ecg(out, expected[0])
+    assert (ecg.name, ecg.sampling_rate, ecg.samples) == expected
+
+
 def test_flat_and_missing_values_are_counted(tmp_path):
     signal = np.random.default_rng(0).standard_normal((10, 12, 50))
     signal[0, 3] = 2.0

@@ -36,9 +36,8 @@ def test_medians_and_strips(tmp_path):
     write(raw / "1000001.hd5", 1, kinds=("median", "strip"))
     write(raw / "1000002.hd5", 2, text="Atrial flutter. Poor data quality, interpret with care")
     write(raw / "1000003.hd5", 3, text="")
-    out = prepare(
-        "ml4h_hd5", raw, tmp_path / "out", "--signal=both", "--microvolt=5", "--unlabelled"
-    )
+    options = ("--signal=both", "--microvolt=5", "--unlabelled", "--sampling_rate=500")
+    out = prepare("ml4h_hd5", raw, tmp_path / "out", *options)
     records = open_ecg(out, "median").splits["all"]
     assert records.subject_id.tolist() == ["1000001", "1000002", "1000003"]
     assert records.report[0] == "Normal ECG" and records.report[2] == ""

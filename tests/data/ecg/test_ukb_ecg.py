@@ -56,7 +56,8 @@ def test_both_parts_of_an_examination(tmp_path):
     strip = block("StripData", counts(9, 5000), resolution=4.88)
     save(raw, "1000001_20205_2_0.xml", document(median(1), strip))
     save(raw, "1000002_20205_2_0.xml", document(median(2), age="", sex=""))
-    out = prepare("ukb_ecg", raw, tmp_path / "out", "--signal=both", "--unlabelled")
+    options = ("--signal=both", "--unlabelled", "--sampling_rate=500")
+    out = prepare("ukb_ecg", raw, tmp_path / "out", *options)
     beats, strips = (open_ecg(out, name) for name in ("median", "rhythm"))
     records = beats.splits["all"]
     assert (beats.samples, beats.sampling_rate, strips.samples) == (600, 500.0, 5000)
@@ -144,6 +145,13 @@ def test_a_huge_file_is_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr("medjax.data.ecg.cardiology_xml.MOST_BYTES", 1000)
     with pytest.raises(RecordFault, match="too large"):
         read_cardiology(tmp_path / "1.xml")
+
+
+def test_strips_have_100_hz_unless_asked_otherwise(tmp_path):
+    save(tmp_path / "raw", "1.xml", document(block("StripData", counts(9, 5000))))
+    out = prepare("ukb_ecg", tmp_path / "raw", tmp_path / "out", "--signal=rhythm", "--unlabelled")
+    strips = open_ecg(out, "rhythm")
+    assert (strips.sampling_rate, strips.samples) == (100.0, 1000)
 
 
 def test_one_length_for_two_sets_is_refused(tmp_path):
