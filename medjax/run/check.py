@@ -64,6 +64,12 @@ def _check_replicas(config: ConfigDict) -> None:
         raise UsageError(f"config.replicas.seeds names a seed twice: {', '.join(map(str, seeds))}")
     if folds < 0 or folds == 1:
         raise UsageError(f"config.replicas.folds is {folds}: it must be 0 or at least 2")
+    for stage in options.get("stages", ()):
+        if stage not in config.stages:
+            raise UsageError(
+                f"config.replicas.stages names {stage!r}, which is none of config.stages: "
+                f"{', '.join(config.stages)}{nearest(stage, config.stages)}"
+            )
     if folds and "fold" not in config:
         raise UsageError(f"config.replicas.folds is {folds}: {config.system} knows no folds")
 

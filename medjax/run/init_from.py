@@ -33,7 +33,7 @@ class Place(NamedTuple):
     """Of this run."""
     stage: str
     replica: str = ""
-    """Its replica, which starts from the same replica of another stage."""
+    """Its replica, which starts from the same replica of another stage, or from a shared stage."""
 
 
 def find_source(text: str, place: Place) -> Source:
@@ -47,7 +47,8 @@ def find_source(text: str, place: Place) -> Source:
     """
     name, chosen = parse_source(text)
     if name in place.stages:
-        return Source(place.workdir / name / place.replica, chosen)
+        own, shared = place.workdir / name / place.replica, place.workdir / name
+        return Source(shared if (shared / "checkpoints").is_dir() else own, chosen)
     folder = Path(name)
     candidates = [folder, folder / place.stage]
     if (folder / "config.json").is_file():

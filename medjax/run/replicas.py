@@ -6,7 +6,10 @@
     config.replicas.run = "loop"         one after another; "vmap": a stage's replicas all in one
                                          compiled step; "auto": vmap on accelerators, else loop
 
-Every stage is repeated for every replica. A replica is the run of a config whose `seed` (and
+    config.replicas.stages = ("risk",)   the stages that have copies, where others are shared by all
+                                         of them; (): every stage
+
+A replica is the run of a config whose `seed` (and
 `fold`) is the replica's: its later stages start from its own earlier ones, and its results are
 those of a run of that seed alone, but for rounding with "vmap", where what sets replicas apart must
 stand in batches and resident arrays and not in the functions. It lies in `<stage>/seed=1`, or
@@ -54,6 +57,12 @@ def replicas(config: ConfigDict) -> tuple[Replica, ...]:
             words = [f"seed={seed}"] * bool(seeds) + [f"fold={fold}"] * bool(folds)
             copies.append(Replica(",".join(words), _with(config, fields)))
     return tuple(copies)
+
+
+def copies_of(config: ConfigDict, stage: str) -> tuple[Replica, ...]:
+    """Return the copies of one stage; of a shared stage the run alone."""
+    copied = config.get("replicas", {}).get("stages", ())
+    return replicas(config) if not copied or stage in copied else (Replica("", config),)
 
 
 def trained_together(config: ConfigDict, copies: Sequence[Replica]) -> list[tuple[Replica, ...]]:

@@ -17,10 +17,16 @@ from ml_collections import ConfigDict
 from medjax.errors import UsageError, UserError, nearest
 from medjax.files import write_json
 from medjax.run import sharding
-from medjax.run.compare import compare_stages
+from medjax.run.compare import compare_stages, write_summaries
 from medjax.run.config import initial_weights
 from medjax.run.init_from import Place, find_source
-from medjax.run.replicas import Replica, replicas, trained_together, with_summaries
+from medjax.run.replicas import (
+    Replica,
+    copies_of,
+    replicas,
+    trained_together,
+    with_summaries,
+)
 from medjax.run.report.comparison import write_comparisons
 from medjax.run.report.tables import results_table
 from medjax.run.stage import Stage, say
@@ -72,11 +78,13 @@ def _run_stages(config: ConfigDict, workdir: Path, mode: str, module: ModuleType
         check_starts(config, workdir, copies)
     data = module.open_data(config, workdir)
     mesh = sharding.make_mesh()
-    groups = [
-        [Stage(c, stage, workdir, mesh, module, data, pictures=c == copies[0]) for c in group]
-        for stage in config.stages
-        for group in trained_together(config, copies)
-    ]
+    groups = []
+    for stage in config.stages:
+        own = copies_of(config, stage)
+        for group in trained_together(config, own):
+            groups.append(
+                [Stage(c, stage, workdir, mesh, module, data, pictures=c == own[0]) for c in group]
+            )
     runs = list(chain.from_iterable(groups))
     if mode == "predict":
         for run in with_weights(runs, workdir):
@@ -91,7 +99,8 @@ def _run_stages(config: ConfigDict, workdir: Path, mode: str, module: ModuleType
     results = with_summaries(results, config.stages, copies)
     if keep and jax.process_index() == 0:
         if complete:
-            results |= compare_stages(module, config, workdir, copies, say)
+            results |= compare_stages(module, config, workdir, say)
+            write_summaries(module, config, results, workdir)
         write_comparisons(results, config.stages, workdir / "tables")
         write_json(workdir / "results.json", results)
     print_results(results)

@@ -13,7 +13,9 @@ stage that fits something on frozen outputs is built a second time, with it in
 
     compare(config, predictions) -> {name: Comparison}    what the stages of a run say together
 
-which is called when all of them are done (`medjax.run.compare`).
+    summaries(config, results) -> {path: text}            files of another layout
+
+which are called when all of them are done (`medjax.run.compare`).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

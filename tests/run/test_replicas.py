@@ -182,3 +182,23 @@ def test_undefined_replicas_are_left_out_and_counted():
     assert summarise([undefined] * 2)["value"] is None
     assert "one class only" in summarise([undefined] * 2)["reason"]
     assert "low" not in summarise([{"value": 0.5}] * 2), "two replicas tell too little of a spread"
+
+
+def test_a_shared_stage_is_run_once_and_all_copies_start_from_it(looped, tmp_path):
+    made = config(SEEDS)
+    made.replicas.stages = ("next",)
+    summaries = {"extra/seeds.csv": "a\n"}
+    module = SimpleNamespace(**vars(TOY), summaries=lambda config, results: summaries)
+    stages.run_stages(made, tmp_path, "train", module)
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert set(results) == {*STAGES, *(f"next/seed={seed}" for seed in SEEDS)}
+    assert "replicas" not in results["only"]["test"]["loss"]
+    # The shared stage has the run's own seed, which is that of the first copy here.
+    assert files(tmp_path / "only") == files(looped / "only" / f"seed={SEEDS[0]}")
+    assert files(tmp_path / "next" / f"seed={SEEDS[0]}") == files(
+        looped / "next" / f"seed={SEEDS[0]}"
+    )
+    assert (tmp_path / "extra" / "seeds.csv").read_text() == "a\n"
+    with pytest.raises(UsageError, match="config.replicas.stages"):
+        made.replicas.stages = ("nxet",)
+        check_values(made)
