@@ -45,6 +45,7 @@ def get_config() -> ConfigDict:
     # Every stage once for each seed and fold; (), 0: only for `seed` and `fold` above. One after
     # another ("loop"), all in one compiled step ("vmap"), or that on accelerators only ("auto").
     config.replicas = ConfigDict({"seeds": (), "folds": 0, "run": "loop"})
+    config.replicas.stages = ("risk",)  # others once, shared by all copies; (): all of them
 
     config.evaluation = ConfigDict()
     config.evaluation.resamples = 1000  # bootstrap, 95 % intervals; 0: none
@@ -301,6 +302,26 @@ def risk(config: ConfigDict) -> None:
     """Pre-training with text, then the risk of an event from one ECG (the default run)."""
 
 
+def risk_mi(config: ConfigDict) -> None:
+    """The paper's experiment after myocardial infarction: five seeds, two folds, batches of 128."""
+    experiment(config, batch=128)
+
+
+def risk_hyp(config: ConfigDict) -> None:
+    """The paper's experiment with hypertension: the same with batches of 1024."""
+    experiment(config, batch=1024)
+
+
+def experiment(config: ConfigDict, batch: int) -> None:
+    """One pre-training, then one fit a seed and fold; small sizes keep their batches."""
+    config.stages = ("pretrain", "risk")
+    config.replicas.update({"seeds": SEEDS, "folds": 2, "run": "auto"})
+    if config.size == "published":
+        config.risk.train.global_batch_size = batch
+    elif config.size == "smoke":
+        config.replicas.seeds = SEEDS[:1]
+
+
 def dummy(config: ConfigDict) -> None:
     """Risk of noise with random outcomes and no pre-training: far from 0.5 means a leak."""
     config.stages = ("risk",)
@@ -341,17 +362,31 @@ def probe(config: ConfigDict) -> None:
     config.stages = ("pretrain", "probe")
 
 
+SEEDS = (42, 2021, 2022, 2023, 2024)
+"""Of the paper's experiments with two folds; with more it takes 2023 alone."""
+
 SIZES = (smoke, demo, published)
 SIGNALS = (median, rhythm)
 NETWORKS = (
     *(dual_attention, no_lead_attention, no_time_attention, no_attention),
     *(marcel_vae, xresnet1d101),
 )
-RUNS = (risk, dummy, pretrain_text, no_text, superclasses, infonce, siglip, probe)
+RUNS = (
+    risk,
+    risk_mi,
+    risk_hyp,
+    dummy,
+    pretrain_text,
+    no_text,
+    superclasses,
+    infonce,
+    siglip,
+    probe,
+)
 WORDS = {f.__name__: f for f in (*SIZES, *SIGNALS, *NETWORKS, *RUNS)}
 GROUPS = {
     "signal": tuple(f.__name__ for f in SIGNALS),
     "network": tuple(f.__name__ for f in NETWORKS),
-    "run": ("risk", "dummy", "pretrain_text", "probe"),
+    "run": ("risk", "risk_mi", "risk_hyp", "dummy", "pretrain_text", "probe"),
     "pre-training": ("no_text", "superclasses", "infonce", "siglip"),
 }

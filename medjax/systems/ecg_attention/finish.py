@@ -30,12 +30,18 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
         set_unless_named(config, {f"{name}.model.leads": config.data.leads}, named)
         if kind == "pretrain":
             set_unless_named(config, of_pretraining(name, config, named), named)
+        if kind == "risk" and config.replicas.folds:
+            set_unless_named(config, {f"{name}.data.folds": config.replicas.folds}, named)
     if config.size == "published":
         check_data_named(config)
     for name in config.stages:
         check_options(config[name].model)
         if kinds[name] == "pretrain":
             check_pretraining(name, config)
+        if kinds[name] == "risk":
+            check_risk(name, config)
+    shared = tuple(name for name in config.replicas.stages if name in config.stages)
+    set_unless_named(config, {"replicas.stages": shared}, named)
     return []
 
 
@@ -74,6 +80,28 @@ def check_pretraining(name: str, config: ConfigDict) -> None:
             f"{config[name].train.best_checkpoint_metric!r}, and nothing is aligned with text: "
             "use 'val_loss'"
         )
+
+
+def check_risk(name: str, config: ConfigDict) -> None:
+    """Raise UsageError for folds that do not exist, or weights of the loss out of range."""
+    folds, copies = config[name].data.folds, config.replicas.folds
+    if folds < 0 or folds == 1:
+        raise UsageError(f"config.{name}.data.folds is {folds}: it must be 0 or at least 2")
+    if copies not in (0, folds):
+        raise UsageError(
+            f"config.replicas.folds is {copies} and config.{name}.data.folds {folds}: they must be "
+            "the same"
+        )
+    if not copies and folds and not 0 <= config.fold < folds:
+        raise UsageError(f"config.fold is {config.fold}: it must be 0 to {folds - 1}")
+    for field, value in (
+        ("loss.alpha", config[name].loss.alpha),
+        ("data.validation_share", config[name].data.validation_share),
+    ):
+        if not 0 <= value <= 1:
+            raise UsageError(f"config.{name}.{field} is {value}: it must be between 0 and 1")
+    if config[name].loss.cox_ties == "efron" and config[name].loss.cox_normaliser == "batch_max":
+        raise UsageError(f"config.{name}.loss: cox_ties 'efron' needs cox_normaliser 'risk_set'")
 
 
 def check_data_named(config: ConfigDict) -> None:

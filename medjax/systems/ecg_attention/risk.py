@@ -10,7 +10,6 @@ from ml_collections import ConfigDict
 
 from medjax.data.ecg.leads import LEADS, leads_of
 from medjax.data.stratified import largest_batch
-from medjax.errors import UsageError
 from medjax.metrics.metric import Metric
 from medjax.run.optim import make_optimizer
 from medjax.run.system import Batch, Outputs, System, Update, Variables
@@ -98,15 +97,10 @@ def stage_batches(
     """Return the batches of a stage that reads the cohort.
 
     Raises:
-        UsageError: there is no fold `config.fold`.
+        UserError: the cohort's outcomes allow no such folds.
     """
     options, train, model = config[name].data, config[name].train, config[name].model
     folds = cohort_folds(cohort, options, config.seed, artefacts["cohort"] if artefacts else None)
-    if len(folds) > 1 and not 0 <= config.fold < len(folds):
-        raise UsageError(
-            f"config.fold {config.fold} must be 0 to {len(folds) - 1}: {name}.data.folds is "
-            f"{options.folds}"
-        )
     size = train.global_batch_size
     # One shape for the batches of all folds, so that they can train together.
     lengths = [len(parts["train"]) for parts in folds if len(parts.get("train", ()))]
