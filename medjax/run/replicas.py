@@ -5,15 +5,13 @@
                                          `config.fold`; 0: none
     config.replicas.run = "loop"         one after another; "vmap": a stage's replicas all in one
                                          compiled step; "auto": vmap on accelerators, else loop
-
     config.replicas.stages = ("risk",)   the stages that have copies, where others are shared by all
                                          of them; (): every stage
 
-A replica is the run of a config whose `seed` (and
-`fold`) is the replica's: its later stages start from its own earlier ones, and its results are
-those of a run of that seed alone, but for rounding with "vmap", where what sets replicas apart must
-stand in batches and resident arrays and not in the functions. It lies in `<stage>/seed=1`, or
-`<stage>/seed=1,fold=0`.
+A replica is the run of a config whose `seed` (and `fold`) is the replica's: its later stages start
+from its own earlier ones, and its results are those of a run of that seed alone, but for rounding
+with "vmap". There what sets replicas apart must stand in batches and resident arrays, not in the
+functions. It lies in `<stage>/seed=1`, or `<stage>/seed=1,fold=0`.
 """
 
 from collections.abc import Mapping, Sequence
