@@ -8,8 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from medjax.errors import UserError
 from medjax.metrics.survival.curve import timeline
 
-STEPS, HALVINGS = 200, 40
-TOLERANCE, LAST_STEP = 1e-10, 1e-5
+STEPS, HALVINGS, TOLERANCE = 200, 40, 1e-9
+ROUNDING = 1e-13
+"""Share of the likelihood that is no loss: near the maximum it is all that a step changes."""
 SINGULAR = 1e-12
 """Least curvature, beside the greatest, that counts as one."""
 FAR = 100.0
@@ -84,15 +85,12 @@ def _maximise(likelihood: "_Likelihood", columns: int) -> tuple[NDArray, NDArray
         if singular or np.abs(beta).max(initial=0) > FAR:
             break
         step = np.linalg.solve(here.hessian, here.gradient)
+        if np.abs(step).max(initial=0) < TOLERANCE:
+            return beta, here.hessian
         for halving in range(HALVINGS):
             there = likelihood.at(beta + step / 2**halving)
-            if there.value >= here.value:
+            if there.value >= here.value - ROUNDING * abs(here.value):
                 break
-        # At the maximum steps shrink to nothing, or gain nothing that float64 could hold.
-        if np.abs(step).max(initial=0) < TOLERANCE or halving == HALVINGS - 1:
-            if np.abs(step).max(initial=0) < LAST_STEP:
-                return beta, here.hessian
-            break
         beta, here = beta + step / 2**halving, there
     raise UserError(
         "the Cox regression has no maximum: a covariate separates the events, or two are the same; "

@@ -11,7 +11,7 @@ CHOICES = {
     "data.residence": ("host", "device"),
     "demo.risk": ("learnable", "random"),
     "data.time_unit": tuple(DAYS),
-    "kind": ("pretrain", "probe", "risk"),
+    "kind": ("pretrain", "probe", "risk", "biomarkers"),
     "risk_recon_target": ("unmasked_input", "masked_input"),
     "cox_normaliser": ("risk_set", "batch_max"),
     "cox_ties": ("breslow", "efron"),

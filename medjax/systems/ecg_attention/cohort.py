@@ -133,6 +133,22 @@ def _folds(cohort: Cohort, options: ConfigDict, seed: int) -> list[dict[str, np.
     ]
 
 
+def fold_of(
+    cohort: Cohort, options: ConfigDict, seed: int, fold: int, trained_on: str | None = None
+) -> dict[str, np.ndarray]:
+    """Return the rows of each split of one of `cohort_folds`."""
+    folds = cohort_folds(cohort, options, seed, trained_on)
+    return folds[fold] if len(folds) > 1 else folds[0]
+
+
+def identity_columns(cohort: Cohort, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the id columns of a predictions table."""
+    return {
+        "record_id": cohort.record_id[rows].astype(object),
+        "subject_id": cohort.subject_id[rows].astype(object),
+    }
+
+
 class CohortBatches:
     """Plans and makes the batches of a stage that reads a cohort; it never changes."""
 

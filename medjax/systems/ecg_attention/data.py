@@ -10,10 +10,8 @@ from medjax.data.ecg.records import EcgSet, open_ecg
 from medjax.errors import UserError
 from medjax.systems.ecg_attention.cohort import Cohort, read_cohort
 from medjax.systems.ecg_attention.demo import DemoFolders, prepare_demo
+from medjax.systems.ecg_attention.finish import COHORT_KINDS
 from medjax.systems.ecg_attention.texts import Texts, open_texts
-
-COHORT_KINDS = frozenset({"risk", "biomarkers"})
-"""Kinds of stages that read `data.risk_dir`."""
 
 
 class Data(NamedTuple):

@@ -9,6 +9,8 @@ from medjax.run.compat import set_unless_named
 from medjax.systems.ecg_attention.checks import check_options
 from medjax.systems.ecg_attention.published import fields
 
+COHORT_KINDS = frozenset({"risk", "biomarkers"})
+"""Kinds of stages that read `data.risk_dir`."""
 MONITORS = {
     "val_loss": ("loss", "min"),
     "val_alignment": ("alignment", "min"),
@@ -27,19 +29,23 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
     if config.compat == "published":
         set_unless_named(config, fields(kinds), named)
     for name, kind in kinds.items():
-        set_unless_named(config, {f"{name}.model.leads": config.data.leads}, named)
+        if "model" in config[name]:
+            set_unless_named(config, {f"{name}.model.leads": config.data.leads}, named)
         if kind == "pretrain":
             set_unless_named(config, of_pretraining(name, config, named), named)
-        if kind == "risk" and config.replicas.folds:
+        if kind in COHORT_KINDS and config.replicas.folds:
             set_unless_named(config, {f"{name}.data.folds": config.replicas.folds}, named)
     if config.size == "published":
         check_data_named(config)
     for name in config.stages:
-        check_options(config[name].model)
+        if "model" in config[name]:
+            check_options(config[name].model)
         if kinds[name] == "pretrain":
             check_pretraining(name, config)
+        if kinds[name] in COHORT_KINDS:
+            check_folds(name, config)
         if kinds[name] == "risk":
-            check_risk(name, config)
+            check_loss(name, config)
     shared = tuple(name for name in config.replicas.stages if name in config.stages)
     set_unless_named(config, {"replicas.stages": shared}, named)
     return []
@@ -82,8 +88,8 @@ def check_pretraining(name: str, config: ConfigDict) -> None:
         )
 
 
-def check_risk(name: str, config: ConfigDict) -> None:
-    """Raise UsageError for folds that do not exist, or weights of the loss out of range."""
+def check_folds(name: str, config: ConfigDict) -> None:
+    """Raise UsageError for folds of the cohort that do not exist."""
     folds, copies = config[name].data.folds, config.replicas.folds
     if folds < 0 or folds == 1:
         raise UsageError(f"config.{name}.data.folds is {folds}: it must be 0 or at least 2")
@@ -94,12 +100,18 @@ def check_risk(name: str, config: ConfigDict) -> None:
         )
     if not copies and folds and not 0 <= config.fold < folds:
         raise UsageError(f"config.fold is {config.fold}: it must be 0 to {folds - 1}")
-    for field, value in (
-        ("loss.alpha", config[name].loss.alpha),
-        ("data.validation_share", config[name].data.validation_share),
-    ):
-        if not 0 <= value <= 1:
-            raise UsageError(f"config.{name}.{field} is {value}: it must be between 0 and 1")
+    share = config[name].data.validation_share
+    if not 0 < share < 1:
+        raise UsageError(
+            f"config.{name}.data.validation_share is {share}: it must be above 0 and below 1"
+        )
+
+
+def check_loss(name: str, config: ConfigDict) -> None:
+    """Raise UsageError for parts of the loss of risk that do not go together."""
+    alpha = config[name].loss.alpha
+    if not 0 <= alpha <= 1:
+        raise UsageError(f"config.{name}.loss.alpha is {alpha}: it must be between 0 and 1")
     if config[name].loss.cox_ties == "efron" and config[name].loss.cox_normaliser == "batch_max":
         raise UsageError(f"config.{name}.loss: cox_ties 'efron' needs cox_normaliser 'risk_set'")
 

@@ -49,6 +49,6 @@ def fields(kinds: Mapping[str, str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for stage, kind in kinds.items():
         of_kind = {"pretrain": MODEL | PRETRAINING, "probe": MODEL, "risk": NETWORK | RISK}
-        of_stage = TRAINING | of_kind[kind]
+        of_stage = TRAINING | of_kind[kind] if kind in of_kind else {}
         found |= {f"{stage}.{name}": value for name, value in of_stage.items()}
     return found

@@ -16,7 +16,12 @@ from medjax.run.system import Batch, Outputs, System, Update, Variables
 from medjax.systems.ecg_attention import risk_evaluation as evaluation
 from medjax.systems.ecg_attention.augmentation import draw_kept_leads
 from medjax.systems.ecg_attention.batches import Sizes
-from medjax.systems.ecg_attention.cohort import Cohort, CohortBatches, cohort_folds
+from medjax.systems.ecg_attention.cohort import (
+    Cohort,
+    CohortBatches,
+    cohort_folds,
+    identity_columns,
+)
 from medjax.systems.ecg_attention.data import Data
 from medjax.systems.ecg_attention.items import Items, place
 from medjax.systems.ecg_attention.model import make_network
@@ -164,11 +169,3 @@ def make_updates(
         train_encoder=not (frozen and stage.train.freeze_encoder_scope == "all"),
     )
     return (Update("risk", loss, role, make_optimizer(stage.optimizer, steps)),)
-
-
-def identity_columns(cohort: Cohort, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the id columns of a predictions table."""
-    return {
-        "record_id": cohort.record_id[rows].astype(object),
-        "subject_id": cohort.subject_id[rows].astype(object),
-    }

@@ -6,6 +6,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from medjax.run.system import System
+from medjax.systems.ecg_attention.biomarkers import biomarker_stage
 from medjax.systems.ecg_attention.data import Data
 from medjax.systems.ecg_attention.data import open_data as open_data
 from medjax.systems.ecg_attention.pretraining import pretrain_stage
@@ -15,7 +16,12 @@ from medjax.systems.ecg_attention.risk_summaries import summaries as summaries
 
 Build = Callable[[ConfigDict, str, Data, Mapping[str, Any] | None], System]
 
-STAGES: dict[str, Build] = {"pretrain": pretrain_stage, "probe": probe_stage, "risk": risk_stage}
+STAGES: dict[str, Build] = {
+    "pretrain": pretrain_stage,
+    "probe": probe_stage,
+    "risk": risk_stage,
+    "biomarkers": biomarker_stage,
+}
 """Kind of stage -> what makes its functions of (config, stage, data, artefacts)."""
 
 

@@ -49,3 +49,15 @@ def test_no_maximum_is_said():
     assert fit_cox(separating, np.ones(8, bool), time, 0.1).coefficients[0] > 0
     with pytest.raises(UserError, match="needs events"):
         fit_cox(separating, np.zeros(8, bool), time)
+
+
+def test_every_penalty_has_its_maximum():
+    """Rounding near the maximum must not keep Newton's steps from ending."""
+    generator = np.random.default_rng(0)
+    for seed in range(6):
+        x = np.column_stack([generator.normal(60, 8, 200), generator.random((200, 6)) < 0.3])
+        time = np.float32(generator.exponential(np.exp(-0.1 * (x[:, 0] - 60))) * 20)
+        event = generator.random(200) < 0.3
+        strengths = [fit_cox(x, event, time, 10.0 ** (p / 4)) for p in range(-8, 21)]
+        sizes = [np.abs(fitted.coefficients[0]) for fitted in strengths]
+        assert (np.diff(sizes) < 0).all(), seed
