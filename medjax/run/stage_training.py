@@ -7,6 +7,7 @@ from typing import Any
 
 from medjax.run import sharding
 from medjax.run.evaluate import EVALUATION, Predictor
+from medjax.run.rate_finder import settle_rate
 from medjax.run.report.metrics_log import MetricsLog
 from medjax.run.report.tables import parameter_table
 from medjax.run.signals import catch_signals
@@ -23,6 +24,7 @@ def train_and_evaluate(
 
     runs: one stage, or the replicas of one that train in one compiled step.
     """
+    settle_rate(runs)
     systems = [run.build() for run in runs]
     residents = sharding.place_residents([system.resident for system in systems], runs[0].mesh)
     built = [
