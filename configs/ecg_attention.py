@@ -120,13 +120,12 @@ def risk_regression() -> ConfigDict:
     s.init_from = (("encoder", "pretrain"), ("decoder", "pretrain"))
     s.model.batchwise_dropout = True
     s.model.risk_hidden = 3  # units that the risk is read from
-    s.data = ConfigDict()
     # Test parts of a cross-validation, events in proportion; 0: the splits of the prepared set.
-    s.data.folds = 2
+    s.data = ConfigDict({"folds": 2})
     s.data.validation_share = 0.2  # of what is not for the test
     s.optimizer.update({"learning_rate": 1e-4, "clip_norm": 100.0})
-    s.loss = ConfigDict()
-    s.loss.alpha = 0.5  # weight of the Cox loss; 1 - alpha: of the reconstruction
+    s.optimizer.lr_finder = "off"  # a test of rates first; "use" its suggestion, or "report" it
+    s.loss = ConfigDict({"alpha": 0.5})  # weight of the Cox loss; 1 - alpha: of reconstruction
     s.loss.risk_recon_target = "unmasked_input"  # or "masked_input": hidden leads are zeros
     s.loss.cox_normaliser = "risk_set"  # exact; "batch_max": shifted by the batch's highest score
     s.loss.cox_ties = "breslow"  # or "efron"

@@ -23,6 +23,7 @@ CHOICES = {
     "best_checkpoint_metric": ("val_loss", "val_alignment", "val_retrieval"),
     "epoch_order": ("train_then_validate", "validate_then_train"),
     "on_not_finite": ("stop", "skip"),
+    "optimizer.lr_finder": ("off", "report", "use"),
     "optimizer.name": ("adam", "adamw", "sgd"),
     "optimizer.schedule": ("constant", "warmup_cosine"),
     "monitor_mode": ("max", "min"),

@@ -40,6 +40,7 @@ RISK: dict[str, Any] = {
     "loss.risk_recon_target": "masked_input",
     "loss.cox_normaliser": "batch_max",
     "train.freeze_encoder_scope": "weights",
+    "optimizer.lr_finder": "report",
 }
 """Fields of a stage of kind "risk", which reads z-scores in any case."""
 
