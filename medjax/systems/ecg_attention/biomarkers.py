@@ -164,7 +164,7 @@ def named_rows(
     artefacts: Mapping[str, Any] | None,
 ) -> dict[str, np.ndarray]:
     """Return the rows of each split, as the risk stage has them, as far as the table names them."""
-    trained_on = artefacts["cohort"] if artefacts else None
+    trained_on = (artefacts or {}).get("cohort")
     parts = fold_of(cohort, config[name].data, config.seed, config.fold, trained_on)
     there = ~np.isnan(biomarkers.values).any(axis=1)
     lost = sum(int((~there[rows]).sum()) for rows in parts.values())

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from medjax.data.ecg.leads import LEADS, leads_of
 from medjax.data.stratified import largest_batch
+from medjax.errors import UsageError
 from medjax.metrics.metric import Metric
 from medjax.run.optim import make_optimizer
 from medjax.run.system import Batch, Outputs, System, Update, Variables
@@ -32,14 +33,25 @@ from medjax.systems.ecg_attention.risk_network import RiskNetwork
 def risk_stage(
     config: ConfigDict, name: str, data: Data, artefacts: Mapping[str, Any] | None
 ) -> System:
-    """Return the functions of a stage of kind "risk" (see `medjax.run.system`)."""
+    """Return the functions of a stage of kind "risk" (see `medjax.run.system`).
+
+    Weights that come without a baseline hazard, as published ones do, give risks alone.
+
+    Raises:
+        UsageError: the weights' baseline hazard has another unit of time than the config.
+    """
     stage, cohort = config[name], data.cohort(name)
-    stored = artefacts or {"cohort": cohort.digest, "time_unit": config.data.time_unit}
+    stored = {"cohort": cohort.digest, "time_unit": config.data.time_unit} | dict(artefacts or {})
+    if stored["time_unit"] != config.data.time_unit:
+        raise UsageError(
+            f"the weights' baseline hazard counts time in {stored['time_unit']}s: give "
+            f"--config.data.time_unit={stored['time_unit']}"
+        )
     batches = stage_batches(config, name, cohort, artefacts)
     network = make_risk_network(stage, config.precision)
     leads = leads_of(config.data.leads)
     horizons, unit = config.evaluation.horizons, f"{config.data.time_unit}s"
-    baseline = evaluation.baseline_of((artefacts or {}).get("fitted") or {})
+    baseline = evaluation.baseline_of(stored.get("fitted") or {})
     title = "risk from one ECG" + (", invented patients" if data.invented else "")
 
     def items(batch: Batch) -> Items:
@@ -89,7 +101,7 @@ def risk_stage(
         tables=lambda split, metrics: evaluation.tables(
             metrics, horizons, f"{title}, {split} split", unit
         ),
-        fit=evaluation.fit_baseline,
+        fit=evaluation.fit_baseline if artefacts is None or baseline else None,
         splits=batches.splits,
         resident=batches.resident(),
         artefacts={key: value for key, value in stored.items() if key != "fitted"},
@@ -105,7 +117,7 @@ def stage_batches(
         UserError: the cohort's outcomes allow no such folds.
     """
     options, train, model = config[name].data, config[name].train, config[name].model
-    folds = cohort_folds(cohort, options, config.seed, artefacts["cohort"] if artefacts else None)
+    folds = cohort_folds(cohort, options, config.seed, (artefacts or {}).get("cohort"))
     size = train.global_batch_size
     # One shape for the batches of all folds, so that they can train together.
     lengths = [len(parts["train"]) for parts in folds if len(parts.get("train", ()))]

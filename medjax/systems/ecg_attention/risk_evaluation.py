@@ -49,7 +49,7 @@ def metrics(
     scores = survival_metrics(
         *(outputs["event"], outputs["time"], outputs["log_risk"]),
         baseline=baseline,
-        horizons=horizons if baseline else (),
+        horizons=horizons,
         resamples=resamples,
         seed=seed,
         clusters=subjects,
