@@ -103,8 +103,8 @@ def train_risk(case: Case) -> dict[str, Any]:
     return {
         **{ours: np.array([s[name] for s in scalars]) for ours, name in SCALARS.items()},
         "eval_score_after_centred": score - score.mean(),
-        **weight_outputs(_as_parameters(case.expected), case.weights, after),
-        **_checks(case.expected, after),
+        **weight_outputs(of_parameters(case.expected), case.weights, after),
+        **checks(case.expected, after),
     }
 
 
@@ -136,11 +136,11 @@ def _score(network: RiskNetwork, variables: Any, ecg: np.ndarray) -> np.ndarray:
     return np.asarray(output.log_risk)[:, None]
 
 
-def _as_parameters(expected: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def of_parameters(expected: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: value for name, value in expected.items() if name.startswith("update_")}
 
 
-def _checks(expected: dict[str, Any], after: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def checks(expected: dict[str, Any], after: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """`check:NAME`: the mean and the mean of absolute values after the last step."""
     names = [key.partition(":")[2] for key in expected if key.startswith("check:")]
     tensors = {name: after[name].astype(np.float64) for name in names}
