@@ -5,14 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from medjax.errors import UserError, nearest
-from medjax.nn.bert import ACTIVATIONS, Bert, BertConfig
+from medjax.nn.bert import ACTIVATIONS, BertConfig
 from medjax.nn.torch_names import bert_layers, from_torch
-from medjax.weights.converter import Shapes, shapes_of
+from medjax.weights.converter import Shapes
 from medjax.weights.files import read_weights
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -28,6 +26,7 @@ NUMBERS = (
     "initializer_range",
 )
 LARGEST_SIZE = 2**22
+MOST_LAYERS = 1024
 OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 """Of files converted from TensorFlow in 2019; Bio_ClinicalBERT is one."""
 PARTS = ("embeddings.", "encoder.", "pooler.")
@@ -99,6 +98,8 @@ def read_config(path: Path) -> BertConfig:
         given["type_vocab_size"] = _size(path, "type_vocab_size", values["type_vocab_size"], 0)
     given |= {name: _number(path, name, values[name]) for name in NUMBERS if name in values}
     config = BertConfig(**given, hidden_act=activation)
+    if config.num_hidden_layers > MOST_LAYERS:
+        raise UserError(f"{path}: {config.num_hidden_layers} layers; medjax takes {MOST_LAYERS}")
     if config.hidden_size % config.num_attention_heads:
         raise UserError(f"{path}: hidden_size is no multiple of num_attention_heads")
     return config
@@ -118,9 +119,36 @@ def encoder_weights(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def bert_shapes(config: BertConfig) -> Shapes:
     """Return every published name of a BERT with its shape."""
-    network = Bert(config)
-    variables = jax.eval_shape(lambda: network.init(jax.random.key(0), jnp.zeros((1, 1), int)))
-    return shapes_of(bert_layers(config.num_hidden_layers), variables)
+    width, inner = config.hidden_size, config.intermediate_size
+    tables = {
+        "word_embeddings": config.vocab_size,
+        "position_embeddings": config.max_position_embeddings,
+        "token_type_embeddings": config.type_vocab_size,
+    }
+    dense = {
+        **{f"attention.self.{name}": (width, width) for name in ("query", "key", "value")},
+        "attention.output.dense": (width, width),
+        "intermediate.dense": (inner, width),
+        "output.dense": (width, inner),
+    }
+    linear = {
+        f"encoder.layer.{index}.{name}": shape
+        for index in range(config.num_hidden_layers)
+        for name, shape in dense.items()
+    }
+    if config.pooler:
+        linear["pooler.dense"] = (width, width)
+    norms = ["embeddings.LayerNorm"] + [
+        f"encoder.layer.{index}.{name}.LayerNorm"
+        for index in range(config.num_hidden_layers)
+        for name in ("attention.output", "output")
+    ]
+    return {
+        **{f"embeddings.{name}.weight": (rows, width) for name, rows in tables.items() if rows},
+        **{f"{name}.weight": shape for name, shape in linear.items()},
+        **{f"{name}.bias": shape[:1] for name, shape in linear.items()},
+        **{f"{name}.{part}": (width,) for name in norms for part in ("weight", "bias")},
+    }
 
 
 def _check(path: Path, weights: Mapping[str, np.ndarray], expected: Shapes) -> None:

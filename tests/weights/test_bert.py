@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from medjax.errors import UserError
-from medjax.weights.bert import encoder_weights, read_bert
+from medjax.nn.bert import Bert
+from medjax.nn.torch_names import bert_layers
+from medjax.weights.bert import bert_shapes, encoder_weights, read_bert
+from medjax.weights.converter import shapes_of
 from medjax.weights.files import read_weights, write_weights
 
 FOLDER = Path(__file__).parent / "recorded" / "tiny_bert"
@@ -58,6 +61,14 @@ def test_half_precision_is_widened(folder):
     assert {leaf.dtype for leaf in leaves} == {np.dtype(np.float32)}
 
 
+@pytest.mark.parametrize("pooler, types", [(True, 2), (False, 0)])
+def test_shapes_are_those_of_the_network(pooler, types):
+    config = read_bert(FOLDER).config._replace(pooler=pooler, type_vocab_size=types)
+    ids = np.zeros((1, 1), int)
+    variables = jax.eval_shape(lambda: Bert(config).init(jax.random.key(0), ids))
+    assert bert_shapes(config) == shapes_of(bert_layers(config.num_hidden_layers), variables)
+
+
 def test_other_parts_are_left_out():
     names = {"bert.embeddings.word_embeddings.weight": 0, "classifier.weight": 0, "bert.x.y": 0}
     assert set(encoder_weights(names)) == {"embeddings.word_embeddings.weight"}
@@ -70,6 +81,8 @@ def test_other_parts_are_left_out():
         ({"hidden_act": "geglu"}, "hidden_act 'geglu' is none of"),
         ({"hidden_size": "16"}, "hidden_size is '16', not a whole number"),
         ({"num_hidden_layers": -1}, "num_hidden_layers is -1"),
+        ({"num_hidden_layers": 10**6}, "1000000 layers; medjax takes 1024"),
+        ({"vocab_size": 10**6, "hidden_size": 10**6}, r"is a float array \[1000000, 1000000\]"),
         ({"num_hidden_layers": 3}, "'encoder.layer.2.attention.self.query.weight' is missing"),
         ({"num_hidden_layers": 1}, "'encoder.layer.1.*' has no place"),
         ({"vocab_size": 41}, r"word_embeddings.weight' is float32 \[43, 16\]; .* \[41, 16\]"),
