@@ -23,7 +23,7 @@ from medjax.weights.bert import read_bert
 POOLINGS = ("masked_mean", "mean_with_padding", "first_token")
 LENGTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 """To which texts are filled up."""
-TOKENS_A_BATCH = 2048
+TOKENS_A_BATCH = 512
 
 
 class Reading(NamedTuple):
