@@ -12,7 +12,12 @@ def hash_split(subject: str) -> str:
 
     The first 32 bits of its SHA-256 as a fraction: below 0.20 test, below 0.28 validation.
     """
-    u = int(hashlib.sha256(subject.encode()).hexdigest()[:8], 16) / 2**32
+    u = hash_fraction(subject)
     if u < TEST_SHARE:
         return "test"
     return "validation" if u < TEST_SHARE + VALIDATION_SHARE else "train"
+
+
+def hash_fraction(subject: str) -> float:
+    """Return the first 32 bits of the SHA-256 of an id's text as a fraction from 0 to 1."""
+    return int(hashlib.sha256(subject.encode()).hexdigest()[:8], 16) / 2**32
