@@ -47,6 +47,11 @@ class Augmentation(NamedTuple):
         """Whether R peaks must be known."""
         return self.lead_mask_prob > 0 and self.region_mask_prob > 0
 
+    @property
+    def masks_parts(self) -> bool:
+        """Whether parts of visible leads are masked."""
+        return self.wants_peaks or (self.lead_mask_prob > 0 and self.random_drop_half_prob > 0)
+
 
 def kept_leads(leads: tuple[str, ...] = LEADS) -> tuple[np.ndarray, np.ndarray]:
     """Return bool [set, lead] of the leads that each set keeps, and the chance of each set."""
@@ -59,7 +64,9 @@ def kept_leads(leads: tuple[str, ...] = LEADS) -> tuple[np.ndarray, np.ndarray]:
 def draw_kept_leads(key: jax.Array, rows: int, leads: tuple[str, ...] = LEADS) -> jax.Array:
     """Draw one of the six sets for each row: bool [rows, lead]."""
     table, chance = kept_leads(leads)
-    return jnp.asarray(table)[jax.random.choice(key, len(table), (rows,), p=jnp.asarray(chance))]
+    below = jnp.asarray(np.cumsum(chance)[:-1], jnp.float32)
+    drawn = (jax.random.uniform(key, (rows, 1)) >= below).sum(1)
+    return jnp.asarray(table)[drawn]
 
 
 def region_bounds(
@@ -133,7 +140,7 @@ def augment(
     visible = draw_kept_leads(of_set, rows, leads) | ~whole[:, None]
     shown = jnp.broadcast_to(visible[..., None], signal.shape)
     signal = jnp.where(shown, signal, 0)
-    if options.lead_mask_prob > 0:
+    if options.masks_parts:
         masked = draw_regions(of_regions, visible, peaks, samples, rate, options)
         signal = jnp.where(masked, options.mask_value, signal)
         if options.mask_shows_regions:
