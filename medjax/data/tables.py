@@ -130,3 +130,21 @@ def refuse_repeats(images: pd.Series, path: Path) -> None:
         raise UserError(
             f"{path}: row {row + 2} repeats image {image} of row {first + 2}; remove one"
         )
+
+
+def refuse_bad_ids(ids: pd.Series, path: Path) -> None:
+    """Refuse an id column with an empty cell or a repeated id.
+
+    Raises:
+        UserError: with the rows (the header is row 1), not with the id.
+    """
+    empty = np.flatnonzero((ids == "").to_numpy(dtype=bool))
+    if len(empty):
+        raise UserError(f"{path}, row {empty[0] + 2}: column {ids.name!r} is empty; fill it")
+    again = np.flatnonzero(ids.duplicated().to_numpy(dtype=bool))
+    if len(again):
+        row = int(again[0])
+        first = int(np.flatnonzero((ids == ids.iloc[row]).to_numpy(dtype=bool))[0])
+        raise UserError(
+            f"{path}: row {row + 2} repeats the {ids.name} of row {first + 2}; remove one"
+        )

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from medjax.data.ecg.recording import OLDEST, Dropped, Recording, standard_sex
-from medjax.data.tables import SPLIT_NAMES, coded, decimals, integers, read_table
+from medjax.data.tables import SPLIT_NAMES, coded, decimals, integers, read_table, refuse_bad_ids
 from medjax.errors import UserError
 
 KEYS = ("record_id", "subject_id")
@@ -79,7 +79,7 @@ def read_labels(path: Path, duration_unit: str = "day") -> OwnLabels:
     if len(table.columns) < 2 or not len(table):
         raise UserError(f"{path}: no label; give rows, and columns beside {key}")
     ids = table[key].str.strip()
-    _refuse_bad_ids(ids, path)
+    refuse_bad_ids(ids, path)
     known = _known_columns(table, key, path, duration_unit)
     names = tuple(str(name) for name in table if name not in (*known, key))
     labels = [coded(table[name], EVENTS, path) for name in names]
@@ -113,19 +113,6 @@ def labelled(
 def _given(row: dict[str, Any]) -> dict[str, Any]:
     """Leave out what the table does not know, so that the source's own stays."""
     return {name: value for name, value in row.items() if value is not None}
-
-
-def _refuse_bad_ids(ids: pd.Series, path: Path) -> None:
-    empty = np.flatnonzero((ids == "").to_numpy(dtype=bool))
-    if len(empty):
-        raise UserError(f"{path}, row {empty[0] + 2}: column {ids.name!r} is empty; fill it")
-    again = np.flatnonzero(ids.duplicated().to_numpy(dtype=bool))
-    if len(again):
-        row = int(again[0])
-        first = int(np.flatnonzero((ids == ids.iloc[row]).to_numpy(dtype=bool))[0])
-        raise UserError(
-            f"{path}: row {row + 2} repeats the {ids.name} of row {first + 2}; remove one"
-        )
 
 
 def _known_columns(
