@@ -13,9 +13,8 @@ from flax.typing import Initializer
 
 from medjax.nn.activations import gelu
 from medjax.nn.batch_norm import BatchNorm
-from medjax.nn.conv_transpose import ConvTranspose
-from medjax.nn.convolution import Conv
-from medjax.nn.initializers import kaiming_in
+from medjax.nn.initializers import kaiming_in, uniform
+from medjax.precision import at_least_float32
 
 WIDTH = 5
 """Taps of every kernel along time."""
@@ -29,6 +28,21 @@ def time_code(leads: int, steps: int, width: int) -> np.ndarray:
     position = np.arange(steps) * leads + np.arange(leads)[:, None]
     angle = position[..., None] * 10000.0 ** (-np.arange(width // 2) / (width // 2))
     return np.concatenate([np.sin(angle), np.cos(angle)], axis=-1).astype(np.float32)
+
+
+class Parameters(nn.Module):
+    """A kernel and, with an initialiser of it, a bias of as many numbers as the last axis."""
+
+    shape: tuple[int, ...]
+    kernel_init: Initializer
+    bias_init: Initializer | None = None
+
+    @nn.compact
+    def __call__(self) -> tuple[jax.Array, jax.Array]:
+        kernel = self.param("kernel", self.kernel_init, self.shape, jnp.float32)
+        if self.bias_init is None:
+            return kernel, jnp.zeros(())
+        return kernel, self.param("bias", self.bias_init, self.shape[-1:], jnp.float32)
 
 
 class Stem(nn.Module):
@@ -47,14 +61,62 @@ class Stem(nn.Module):
         """Map [batch, lead, time] to [batch, time, lead * features], lead after lead."""
         channels = self.leads * self.features
         x = signal.swapaxes(1, 2).astype(self.dtype)
-        conv = partial(Conv, channels, (WIDTH,), padding=WIDTH // 2, kernel_init=kaiming_in)
-        x = conv(groups=self.leads, dtype=self.dtype, name="conv1")(x)
-        x = gelu(self._norm("norm1")(x).astype(self.dtype))
-        x = conv(dtype=self.dtype, name="conv2")(x)
-        return gelu(self._norm("norm2")(x).astype(self.dtype))
+        kernel, bias = self._parameters("conv1", 1, channels)
+        x = _convolve(x, own_features(kernel, self.leads)) + bias
+        x = gelu(LeadNorm(self.leads, self.dtype, name="norm1")(x))
+        kernel, bias = self._parameters("conv2", channels, channels)
+        x = _convolve(x, kernel) + bias
+        return gelu(LeadNorm(self.leads, self.dtype, name="norm2")(x))
 
-    def _norm(self, name: str) -> nn.Module:
-        return nn.GroupNorm(self.leads, epsilon=1e-5, use_fast_variance=False, name=name)
+    def _parameters(self, name: str, inputs: int, outputs: int) -> tuple[jax.Array, jax.Array]:
+        bound = (WIDTH * inputs) ** -0.5
+        layer = Parameters((WIDTH, inputs, outputs), kaiming_in, uniform(bound), name=name)
+        kernel, bias = layer()
+        return kernel.astype(self.dtype), bias.astype(self.dtype)
+
+
+def own_features(kernel: jax.Array, leads: int) -> jax.Array:
+    """Return a grouped kernel [taps, 1, channel] as a plain one [taps, lead, channel].
+
+    A lead's own channels see no other lead: zeros stand there. As a plain convolution it runs in
+    less than half the time of a grouped one on CPU.
+    """
+    taps, _, channels = kernel.shape
+    own = jnp.eye(leads, dtype=kernel.dtype)[:, :, None]
+    return (kernel.reshape(taps, 1, leads, -1) * own).reshape(taps, leads, channels)
+
+
+class LeadNorm(nn.Module):
+    """GroupNorm (Wu & He 2018) of [batch, time, lead * features] with a group a lead."""
+
+    leads: int
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        scale = self.param("scale", nn.initializers.ones, x.shape[-1:], jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, x.shape[-1:], jnp.float32)
+        x = at_least_float32(x)
+        deviation = x - self._mean(x)
+        inverse = jax.lax.rsqrt(self._mean(jnp.square(deviation)) + 1e-5)
+        return (deviation * (inverse * scale) + bias).astype(self.dtype)
+
+    def _mean(self, x: jax.Array) -> jax.Array:
+        """Return each lead's mean, at each of its channels: [batch, 1, lead * features]."""
+        leads = x.mean(1).reshape(len(x), self.leads, -1)
+        return jnp.repeat(leads.mean(-1), leads.shape[-1], axis=-1)[:, None]
+
+
+def _convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
+    """Convolve x [..., time, in] along time, padded by half the taps of [taps, in, out].
+
+    XLA's own gradients are the fast ones for kernels of one axis and few channels.
+    """
+    rows = x.reshape(-1, *x.shape[-2:])
+    padding = [(kernel.shape[0] // 2,) * 2]
+    axes = ("NWC", "WIO", "NWC")
+    y = jax.lax.conv_general_dilated(rows, kernel, (stride,), padding, dimension_numbers=axes)
+    return y.reshape(*x.shape[:-2], *y.shape[1:])
 
 
 def by_lead(x: jax.Array, leads: int, order: str) -> jax.Array:
@@ -75,8 +137,33 @@ def pool_pairs(x: jax.Array) -> jax.Array:
 
     Where they tie the first gets the gradient, as in PyTorch.
     """
-    first, second = x[:, :, 0::2], x[:, :, 1::2]
+    pairs = x.reshape(*x.shape[:2], -1, 2, x.shape[-1])
+    first, second = pairs[..., 0, :], pairs[..., 1, :]
     return jnp.where(second > first, second, first)
+
+
+class TimeConv(nn.Module):
+    """A convolution along the time of [batch, lead, time, in]; PyTorch's initial values by default.
+
+    The kernel has PyTorch's two axes, [1, taps, in, out].
+    """
+
+    features: int
+    width: int
+    stride: int = 1
+    use_bias: bool = False
+    kernel_init: Initializer | None = None
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (1, self.width, x.shape[-1], self.features)
+        default = uniform((self.width * x.shape[-1]) ** -0.5)
+        kernel = self.param("kernel", self.kernel_init or default, shape, jnp.float32)
+        x = _convolve(x, kernel[0].astype(self.dtype), self.stride)
+        if not self.use_bias:
+            return x
+        return x + self.param("bias", default, (self.features,), jnp.float32).astype(self.dtype)
 
 
 class TwoConvolutions(nn.Module):
@@ -89,20 +176,25 @@ class TwoConvolutions(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, valid: jax.Array | None, *, train: bool) -> jax.Array:
+        layer = partial(TimeConv, self.features, WIDTH, kernel_init=self.kernel_init)
         for index, stride in enumerate((self.stride, 1), start=1):
-            x = Conv(
-                self.features,
-                (1, WIDTH),
-                (1, stride),
-                [(0, 0), (WIDTH // 2, WIDTH // 2)],
-                use_bias=False,
-                kernel_init=self.kernel_init,
-                dtype=self.dtype,
-                name=f"conv{index}",
-            )(x)
+            x = layer(stride, dtype=self.dtype, name=f"conv{index}")(x)
             x = BatchNorm(dtype=self.dtype, name=f"norm{index}")(x, valid, train=train)
             x = nn.leaky_relu(x, 0.01)
         return x
+
+
+def double_time(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Transposed convolution of x [..., time, in], stride 2 and padding 1, kernel [4, in, out].
+
+    Position t adds x[t] @ kernel[j] to 2 * t + j - 1: even and odd positions are two sets of
+    channels of one plain convolution of three taps.
+    """
+    nothing = jnp.zeros_like(kernel[0])
+    even = jnp.stack([kernel[3], kernel[1], nothing])
+    odd = jnp.stack([nothing, kernel[2], kernel[0]])
+    y = _convolve(x, jnp.concatenate([even, odd], axis=-1))
+    return y.reshape(*x.shape[:-2], 2 * x.shape[-2], kernel.shape[-1])
 
 
 class DownBlock(nn.Module):
@@ -113,7 +205,7 @@ class DownBlock(nn.Module):
 
     def setup(self) -> None:
         self.main = TwoConvolutions(self.features, 2, kaiming_in, self.dtype)
-        self.shortcut = Conv(self.features, (1, 1), kernel_init=kaiming_in, dtype=self.dtype)
+        self.shortcut = TimeConv(self.features, 1, 1, True, kaiming_in, self.dtype)
 
     def __call__(self, x: jax.Array, valid: jax.Array | None, *, train: bool) -> jax.Array:
         """Map [batch, lead, time, in] to [batch, lead, time / 2, features]."""
@@ -127,13 +219,21 @@ class UpBlock(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     def setup(self) -> None:
-        self.up = ConvTranspose(self.features, (1, 4), (1, 2), (0, 1), dtype=self.dtype)
-        self.mix = Conv(self.features, (1, 1), use_bias=False, dtype=self.dtype)
+        taps, square = 4, (self.features, self.features)
+        bound = uniform((taps * self.features) ** -0.5)
+        self.up = Parameters((1, taps, *square), bound, bound)
+        self.mix = Parameters((1, 1, *square), uniform(self.features**-0.5))
         self.main = TwoConvolutions(self.features, dtype=self.dtype)
 
     def __call__(self, x: jax.Array, valid: jax.Array | None, *, train: bool) -> jax.Array:
-        """Map [batch, lead, time, in] to [batch, lead, 2 * time, features]."""
-        x = self.mix(self.up(x))
+        """Map [batch, lead, time, features] to [batch, lead, 2 * time, features].
+
+        Nothing stands between the transposed convolution and the mixing of channels after it: both
+        are one, with the product of their kernels.
+        """
+        (up, bias), (mix, _) = self.up(), self.mix()
+        x = double_time(x, (up[0] @ mix[0, 0]).astype(self.dtype))
+        x = x + (bias @ mix[0, 0]).astype(self.dtype)
         return gelu(self.main(x, valid, train=train) + x)
 
 
@@ -145,7 +245,7 @@ class PlainBlock(nn.Module):
 
     def setup(self) -> None:
         self.main = TwoConvolutions(self.features, dtype=self.dtype)
-        self.shortcut = Conv(self.features, (1, 1), dtype=self.dtype)
+        self.shortcut = TimeConv(self.features, 1, use_bias=True, dtype=self.dtype)
 
     def __call__(self, x: jax.Array, valid: jax.Array | None, *, train: bool) -> jax.Array:
         """Map [batch, lead, time, in] to [batch, lead, time, features]."""
