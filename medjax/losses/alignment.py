@@ -7,11 +7,14 @@ from medjax.losses.reduction import masked_mean
 from medjax.precision import at_least_float32
 
 
-def unit(x: jax.Array) -> jax.Array:
-    """Return the rows of [batch, features] at length 1; a row of zeros stays, gradient finite."""
+def unit(x: jax.Array, floor: float = 1e-24) -> jax.Array:
+    """Return the rows of [batch, features] at length 1; a row of zeros stays, gradient finite.
+
+    `floor` is the least square of a length that divides.
+    """
     x = at_least_float32(x)
     square = jnp.square(x).sum(-1, keepdims=True)
-    return x * jax.lax.rsqrt(jnp.maximum(square, 1e-24))
+    return x * jax.lax.rsqrt(jnp.maximum(square, floor))
 
 
 def kl_alignment(
@@ -58,6 +61,7 @@ def info_nce(
     scale: jax.Array | float,
     group: jax.Array | None = None,
     mask: jax.Array | None = None,
+    floor: float = 1e-24,
 ) -> jax.Array:
     """Return the symmetric InfoNCE loss (CLIP; Radford and others, 2021) of paired rows.
 
@@ -66,8 +70,9 @@ def info_nce(
         scale: the inverse temperature.
         group: [batch], rows that are no negatives of each other (`different_pairs`).
         mask: [batch], True for valid rows; the others are neither positives nor negatives.
+        floor: of `unit`.
     """
-    logits = scale * jnp.matmul(unit(first), unit(second).T, precision="highest")
+    logits = scale * jnp.matmul(unit(first, floor), unit(second, floor).T, precision="highest")
     pairs = different_pairs(len(first), group, mask)
     # The diagonal stays, so that the sum over an invalid row is not empty.
     logits = jnp.where(pairs | jnp.eye(len(first), dtype=bool), logits, -jnp.inf)

@@ -16,8 +16,8 @@ class BatchNorm(nn.Module):
 
     In training the statistics are those of the valid rows of the whole batch: plain reductions,
     global when the batch is sharded over devices. As in PyTorch the biased variance normalises,
-    the unbiased one enters the running variance. Statistics are float32 whatever `dtype` is.
-    Where no row is valid, nothing moves.
+    the unbiased one enters the running variance (in Keras the biased one too). Statistics are
+    float32 whatever `dtype` is. Where no row is valid, nothing moves.
     """
 
     momentum: float = 0.1
@@ -27,6 +27,8 @@ class BatchNorm(nn.Module):
     """Number of consecutive equal parts of the batch that are normalised each by its own
     statistics; the running statistics move by the mean over the groups that have valid rows."""
     dtype: jnp.dtype = jnp.float32
+    unbiased: bool = True
+    """Whether it is the unbiased variance that enters the running one."""
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array | None = None, *, train: bool) -> jax.Array:
@@ -52,7 +54,9 @@ class BatchNorm(nn.Module):
         y, mean, var, count = _normalise(grouped, valid, scale, bias, self.epsilon)
         if not self.is_initializing():
             self._move(running_mean, mean, count)
-            self._move(running_var, var * (count / jnp.maximum(count - 1, 1))[:, None], count)
+            if self.unbiased:
+                var = var * (count / jnp.maximum(count - 1, 1))[:, None]
+            self._move(running_var, var, count)
         return y.reshape(x.shape).astype(self.dtype)
 
     def _move(self, running: nn.Variable, values: jax.Array, count: jax.Array) -> None:

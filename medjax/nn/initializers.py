@@ -1,4 +1,4 @@
-"""Initialisers of PyTorch's layers.
+"""Initialisers of PyTorch's layers, and of Keras'.
 
 Numbers are drawn flat and then shaped: the values are the same, and XLA compiles the draw of a
 four-dimensional kernel on CPU several times faster.
@@ -34,3 +34,11 @@ kaiming_in: Initializer = _kaiming(-2)
 """N(0, 2 / fan_in) for kernels [*space, in, out] (He et al. 2015)."""
 kaiming_out: Initializer = _kaiming(-1)
 """N(0, 2 / fan_out) for kernels [*space, in, out]."""
+
+
+def glorot_uniform(
+    key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32
+) -> jax.Array:
+    """U(-b, b), b = sqrt(6 / (fan_in + fan_out)), for [*space, in, out] (Glorot & Bengio 2010)."""
+    fans = math.prod(shape[:-2]) * (shape[-2] + shape[-1])
+    return uniform(math.sqrt(6 / fans))(key, shape, dtype)

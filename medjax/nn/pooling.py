@@ -1,4 +1,6 @@
-"""Max-pooling of image networks' stems."""
+"""Pooling and upsampling, with gradients fast on CPU."""
+
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -31,3 +33,33 @@ def _pool(x: jax.Array, axis: int) -> jax.Array:
 def _first_maximum(a: jax.Array, b: jax.Array) -> jax.Array:
     """Return the larger; ties go to a wholly, where `jnp.maximum` would halve the gradient."""
     return jnp.where((b > a) | jnp.isnan(b), b, a)
+
+
+def pool(x: jax.Array, factors: Sequence[int], kind: str) -> jax.Array:
+    """Pool x [batch, *spatial, channels] by windows side by side, one factor for each axis.
+
+    What is left over at the end of an axis is dropped ("valid" padding). `kind` is "max" (where
+    values tie, the first in row-major order gets the gradient) or "average".
+    """
+    for axis in reversed(range(1, x.ndim - 1)):
+        factor = factors[axis - 1]
+        size = x.shape[axis] // factor
+        x = jax.lax.slice_in_dim(x, 0, size * factor, axis=axis)
+        windows = x.reshape(*x.shape[:axis], size, factor, *x.shape[axis + 1 :])
+        if kind == "average":
+            x = windows.mean(axis + 1)
+        else:
+            x, *others = (
+                jax.lax.index_in_dim(windows, i, axis + 1, keepdims=False) for i in range(factor)
+            )
+            for other in others:
+                x = _first_maximum(x, other)
+    return x
+
+
+def upsample(x: jax.Array, factors: Sequence[int]) -> jax.Array:
+    """Repeat every element of x [batch, *spatial, channels], one factor for each axis."""
+    for axis, factor in enumerate(factors, start=1):
+        if factor > 1:
+            x = jnp.repeat(x, factor, axis=axis)
+    return x
