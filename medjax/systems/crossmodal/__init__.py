@@ -1,0 +1,1 @@
+"""Cross-modal autoencoder of ECG and cardiac MRI (Radhakrishnan and others, 2023)."""
