@@ -35,7 +35,6 @@ def get_config() -> ConfigDict:
     config.data.residence = "host"
     config.data.demo = ConfigDict({"patients": 1500, "subjects": 900, "seed": 7})
     config.data.demo.update({"sampling_rate": 250, "risk": "learnable"})  # Hz; or "random"
-
     config.data.time_unit = "month"  # of times to the event: 30 days; or "day", "year": 365
     config.fold = 0  # which of the folds of the risk cohort is the test
 
@@ -49,10 +48,14 @@ def get_config() -> ConfigDict:
     config.replicas = ConfigDict({"seeds": (), "folds": 0, "run": "loop"})
     config.replicas.stages = ("risk",)  # others once, shared by all copies; (): all of them
 
-    config.evaluation = ConfigDict()
-    config.evaluation.resamples = 1000  # bootstrap, 95 % intervals; 0: none
+    config.evaluation = ConfigDict({"resamples": 1000})  # bootstrap, 95 % intervals; 0: none
     config.evaluation.horizons = (12.0, 36.0, 60.0)  # for AUC, Brier score, survival; time_unit
     config.evaluation.reconstructions = 64  # recordings of a split for time warping and pictures
+
+    # Patients of a split with a page; above which percentile risk is high; of what.
+    config.explain = ConfigDict({"pages": 3, "high_risk_percentile": 96.0, "event": "the event"})
+    # "first": lead I paints every lead; "batch": BatchNorm by the one record; both as published.
+    config.explain.update({"saliency_input_lead": "own", "saliency_batchnorm": "eval"})
 
     config.precision = "float32"  # or "bfloat16": compute only; weights and losses stay float32
     config.matmul_precision = "default"  # "highest" for exact float32 on accelerators
@@ -72,8 +75,7 @@ def pretraining() -> ConfigDict:
     s = stage("pretrain")
     s.optimizer.update({"name": "adamw", "learning_rate": 1e-3, "b1": 0.9, "b2": 0.95})
     s.optimizer.update({"weight_decay": 0.01, "schedule": "warmup_cosine", "warmup_fraction": 0.2})
-    s.loss = ConfigDict()
-    s.loss.reconstruction_weight = 1.0  # 0: none ("no_recon")
+    s.loss = ConfigDict({"reconstruction_weight": 1.0})  # 0: none ("no_recon")
     s.loss.kl_weight = 1e-4  # of variational networks
     # "cosine" knows only pairs that belong together; "infonce" and "siglip" also those that do
     # not, so that the projections cannot collapse; "none" needs no text.
@@ -81,8 +83,7 @@ def pretraining() -> ConfigDict:
     s.loss.alignment_weight = 1.0
     s.loss.superclass_weight = 0.0  # 1: a classifier of the labels beside ("recon_classification")
     s.loss.auroc_class_names = "sorted"  # as the columns are; "unsorted" misnames them
-    s.augment = ConfigDict()
-    s.augment.mask_whole_lead_prob = 0.5  # that only one of six sets of leads is shown
+    s.augment = ConfigDict({"mask_whole_lead_prob": 0.5})  # that one of six sets is shown alone
     # Strips alone; finish() sets the last two to 0 for median beats.
     s.augment.lead_mask_prob = 0.2  # that a lead is masked around R peaks
     s.augment.region_mask_prob = 0.2  # of each of its R peaks
@@ -151,9 +152,8 @@ def stage(kind: str) -> ConfigDict:
     s = ConfigDict()
     s.kind = kind
     s.model = model()
-    s.input = ConfigDict()
     # "target_only": the network sees the recording itself; "shared": the cleaned target.
-    s.input.input_cleaning = "target_only"
+    s.input = ConfigDict({"input_cleaning": "target_only"})
     s.input.input_standardise = "once_before_masking"  # or "again_after_masking"
     # None: every recording is standardised; else not those whose samples sum to less than this.
     s.input.skip_below_sum = config_dict.placeholder(float)
@@ -165,8 +165,7 @@ def stage(kind: str) -> ConfigDict:
     s.optimizer.schedule = "constant"  # or "warmup_cosine", with the four below
     s.optimizer.update({"warmup_steps": 0, "warmup_fraction": 0.0})  # steps, or a share of all
     s.optimizer.update({"warmup_learning_rate": 0.0, "final_learning_rate": 0.0})
-    s.train = ConfigDict()
-    s.train.update({"epochs": 1, "global_batch_size": 128, "evaluation_batch_size": 128})
+    s.train = ConfigDict({"epochs": 1, "global_batch_size": 128, "evaluation_batch_size": 128})
     s.train.accumulation = 1
     s.train.evaluate_every = 1  # epochs
     s.train.validation_split = "validation"
@@ -220,7 +219,7 @@ def smoke(config: ConfigDict) -> None:
     small(config, patients=60, steps=160, rate=125, epochs=1, batch=8)
     config.evaluation.update({"resamples": 20, "reconstructions": 4})
     config.fast_compilation = True
-    config.data.demo.subjects = 80
+    config.update_from_flattened_dict({"data.demo.subjects": 80, "explain.pages": 1})
     config.risk.train.epochs = 1
     for s in (config.pretrain, config.probe, config.risk):
         s.model.update({"base_features": 2, "pool_dim": 32, "latent_dim": 32})
@@ -243,6 +242,7 @@ def small(
         s.model.update({"time_steps": steps, "pool_dim": 128, "latent_dim": 128})
         s.train.update({"global_batch_size": batch, "evaluation_batch_size": 64})
     config.pretrain.train.epochs = epochs
+    config.explain.high_risk_percentile = 80.0
     config.risk.train.epochs = epochs
     config.risk.optimizer.learning_rate = 1e-3
 
@@ -315,20 +315,21 @@ def risk(config: ConfigDict) -> None:
 
 def risk_mi(config: ConfigDict) -> None:
     """The paper's experiment after myocardial infarction: five seeds, two folds, batches of 128."""
-    experiment(config, batch=128)
+    experiment(config, batch=128, percentile=96.0)
 
 
 def risk_hyp(config: ConfigDict) -> None:
     """The paper's experiment with hypertension: the same with batches of 1024."""
-    experiment(config, batch=1024)
+    experiment(config, batch=1024, percentile=98.0)
 
 
-def experiment(config: ConfigDict, batch: int) -> None:
+def experiment(config: ConfigDict, batch: int, percentile: float) -> None:
     """One pre-training, then one fit a seed and fold; small sizes keep their batches."""
     config.stages = ("pretrain", "risk")
     config.replicas.update({"seeds": SEEDS, "folds": 2, "run": "auto"})
     if config.size == "published":
         config.risk.train.global_batch_size = batch
+        config.explain.high_risk_percentile = percentile
     elif config.size == "smoke":
         config.replicas.seeds = SEEDS[:1]
 

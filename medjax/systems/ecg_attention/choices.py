@@ -2,6 +2,7 @@
 
 from medjax.data.ecg.labels import DAYS
 from medjax.systems.ecg_attention.checks import MODEL_CHOICES
+from medjax.systems.ecg_attention.saliency import INPUT_LEADS
 
 CHOICES = {
     **{f"model.{name}": values for name, values in MODEL_CHOICES.items()},
@@ -29,6 +30,8 @@ CHOICES = {
     "monitor_mode": ("max", "min"),
     "matmul_precision": ("default", "high", "highest"),
     "precision": ("float32", "bfloat16"),
+    "saliency_batchnorm": ("eval", "batch"),
+    "saliency_input_lead": INPUT_LEADS,
     "replicas.run": ("loop", "vmap", "auto"),
     "sharding.parameters": ("replicated", "sharded"),
 }

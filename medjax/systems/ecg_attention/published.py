@@ -35,7 +35,6 @@ PRETRAINING: dict[str, Any] = {
 }
 """Fields of a stage of kind "pretrain"."""
 
-
 RISK: dict[str, Any] = {
     "loss.risk_recon_target": "masked_input",
     "loss.cox_normaliser": "batch_max",
@@ -45,9 +44,16 @@ RISK: dict[str, Any] = {
 """Fields of a stage of kind "risk", which reads z-scores in any case."""
 
 
+EXPLAIN: dict[str, Any] = {
+    "explain.saliency_input_lead": "first",
+    "explain.saliency_batchnorm": "batch",
+}
+"""Fields of the run: what its pictures are made of."""
+
+
 def fields(kinds: Mapping[str, str]) -> dict[str, Any]:
     """Return {dotted name: published value} of a config; kinds: {stage: its kind}."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = dict(EXPLAIN)
     for stage, kind in kinds.items():
         of_kind = {"pretrain": MODEL | PRETRAINING, "probe": MODEL, "risk": NETWORK | RISK}
         of_stage = TRAINING | of_kind[kind] if kind in of_kind else {}

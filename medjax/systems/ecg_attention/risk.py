@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from medjax.data.ecg.leads import LEADS, leads_of
@@ -26,6 +27,12 @@ from medjax.systems.ecg_attention.cohort import (
 from medjax.systems.ecg_attention.data import Data
 from medjax.systems.ecg_attention.items import Items, place
 from medjax.systems.ecg_attention.model import make_network
+from medjax.systems.ecg_attention.risk_explanation import (
+    explanation_figures,
+    fitted_scores,
+    reference_of,
+    risk_pages,
+)
 from medjax.systems.ecg_attention.risk_loss import RiskLoss, make_loss
 from medjax.systems.ecg_attention.risk_network import RiskNetwork
 
@@ -51,7 +58,8 @@ def risk_stage(
     network = make_risk_network(stage, config.precision)
     leads = leads_of(config.data.leads)
     horizons, unit = config.evaluation.horizons, f"{config.data.time_unit}s"
-    baseline = evaluation.baseline_of(stored.get("fitted") or {})
+    fitted = stored.get("fitted") or {}
+    baseline = evaluation.baseline_of(fitted)
     title = "risk from one ECG" + (", invented patients" if data.invented else "")
 
     def items(batch: Batch) -> Items:
@@ -70,8 +78,11 @@ def risk_stage(
             variables, *arguments, train=False, rngs={"latent": key}, method="read"
         )
         error = jnp.square(output.reconstruction - shown.target).mean((1, 2))
-        known = {name: batch[name] for name in ("event", "time")}
-        return {"log_risk": output.log_risk, "hidden": output.hidden, "mse": error, **known}
+        outputs = {"log_risk": output.log_risk, "hidden": output.hidden, "mse": error}
+        outputs |= {name: batch[name] for name in ("event", "time")}
+        if output.encoding.lead_attention is not None:
+            outputs["lead_attention"] = output.encoding.lead_attention
+        return outputs
 
     def subjects(split: str, outputs: Outputs) -> np.ndarray:
         return cohort.subject_id[batches.parts[split][outputs["position"]]]
@@ -87,6 +98,16 @@ def risk_stage(
         ids = identity_columns(cohort, batches.parts[split][positions])
         return {**ids, **evaluation.columns(outputs, baseline, horizons)}
 
+    def draw(
+        split: str, outputs: Mapping[str, Outputs], metrics: Mapping[str, Metric]
+    ) -> Mapping[str, Figure]:
+        of_split, whom = outputs[split], f"{title}, {split} split"
+        percentile = config.explain.high_risk_percentile
+        return {
+            **evaluation.figures(of_split, baseline, horizons, whom, unit),
+            **explanation_figures(of_split, leads, percentile, whom),
+        }
+
     return System(
         init=init,
         updates=make_updates(config, name, network, batches, leads),
@@ -95,17 +116,23 @@ def risk_stage(
         table=table,
         predict=predict,
         evaluate=evaluate,
-        draw=lambda split, outputs, metrics: evaluation.figures(
-            outputs[split], baseline, horizons, f"{title}, {split} split", unit
+        draw=draw,
+        pages=risk_pages(
+            config, name, network, batches, cohort, items, reference_of(fitted, baseline)
         ),
         tables=lambda split, metrics: evaluation.tables(
             metrics, horizons, f"{title}, {split} split", unit
         ),
-        fit=evaluation.fit_baseline if artefacts is None or baseline else None,
+        fit=fit if artefacts is None or baseline else None,
         splits=batches.splits,
         resident=batches.resident(),
         artefacts={key: value for key, value in stored.items() if key != "fitted"},
     )
+
+
+def fit(outputs: Mapping[str, Outputs]) -> dict[str, np.ndarray]:
+    """Return the baseline hazard, and the scores that pages compare a patient's with."""
+    return evaluation.fit_baseline(outputs) | fitted_scores(outputs)
 
 
 def stage_batches(

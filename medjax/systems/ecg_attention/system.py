@@ -12,6 +12,7 @@ from medjax.systems.ecg_attention.data import open_data as open_data
 from medjax.systems.ecg_attention.pretraining import pretrain_stage
 from medjax.systems.ecg_attention.probe import probe_stage
 from medjax.systems.ecg_attention.risk import risk_stage
+from medjax.systems.ecg_attention.risk_groups import compare as compare
 from medjax.systems.ecg_attention.risk_summaries import summaries as summaries
 
 Build = Callable[[ConfigDict, str, Data, Mapping[str, Any] | None], System]
