@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from medjax.data.ecg.leads import LEADS, leads_of
 from medjax.data.stratified import largest_batch
-from medjax.errors import UsageError
+from medjax.errors import UsageError, UserError
 from medjax.metrics.metric import Metric
 from medjax.run.optim import make_optimizer
 from medjax.run.system import Batch, Outputs, System, Update, Variables
@@ -46,14 +46,15 @@ def risk_stage(
 
     Raises:
         UsageError: the weights' baseline hazard has another unit of time than the config.
+        UserError: the weights were trained at another sampling rate.
     """
     stage, cohort = config[name], data.cohort(name)
-    stored = {"cohort": cohort.digest, "time_unit": config.data.time_unit} | dict(artefacts or {})
-    if stored["time_unit"] != config.data.time_unit:
-        raise UsageError(
-            f"the weights' baseline hazard counts time in {stored['time_unit']}s: give "
-            f"--config.data.time_unit={stored['time_unit']}"
-        )
+    stored = {
+        "cohort": cohort.digest,
+        "time_unit": config.data.time_unit,
+        "sampling_rate": cohort.sampling_rate,
+    } | dict(artefacts or {})
+    check_stored(name, stored, config.data.time_unit, cohort.sampling_rate)
     batches = stage_batches(config, name, cohort, artefacts)
     network = make_risk_network(stage, config.precision)
     leads = leads_of(config.data.leads)
@@ -128,6 +129,21 @@ def risk_stage(
         resident=batches.resident(),
         artefacts={key: value for key, value in stored.items() if key != "fitted"},
     )
+
+
+def check_stored(name: str, stored: Mapping[str, Any], time_unit: str, rate: float) -> None:
+    """Raise UsageError or UserError where trained weights read other units than those given."""
+    if stored["time_unit"] != time_unit:
+        raise UsageError(
+            f"the weights' baseline hazard counts time in {stored['time_unit']}s: give "
+            f"--config.data.time_unit={stored['time_unit']}"
+        )
+    if stored["sampling_rate"] != rate:
+        raise UserError(
+            f"stage {name} was trained on recordings of {stored['sampling_rate']:g} Hz, and those "
+            f"of config.data.risk_dir have {rate:g}: prepare them with "
+            f"--sampling_rate={stored['sampling_rate']:g}"
+        )
 
 
 def fit(outputs: Mapping[str, Outputs]) -> dict[str, np.ndarray]:

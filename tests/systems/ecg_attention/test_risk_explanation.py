@@ -1,8 +1,11 @@
 """What a risk stage shows of its network: maps of the right groups, scores to compare with."""
 
 import numpy as np
+import pytest
 
+from medjax.errors import UsageError, UserError
 from medjax.systems.ecg_attention.lead_maps import group_maps
+from medjax.systems.ecg_attention.risk import check_stored
 from medjax.systems.ecg_attention.risk_explanation import (
     explanation_figures,
     fitted_scores,
@@ -44,3 +47,12 @@ def test_pages_compare_with_the_scores_of_the_training_split_alone():
     np.testing.assert_array_equal(reference.scores, [0, 1, 2, 3, 4])
     assert reference.last == 19
     assert len(reference_of({}, None).scores) == 0
+
+
+def test_weights_read_the_units_that_they_were_trained_on():
+    stored = {"time_unit": "month", "sampling_rate": 250.0}
+    check_stored("risk", stored, "month", 250.0)
+    with pytest.raises(UsageError, match="--config.data.time_unit=month"):
+        check_stored("risk", stored, "year", 250.0)
+    with pytest.raises(UserError, match="--sampling_rate=250"):
+        check_stored("risk", stored, "month", 500.0)
