@@ -157,6 +157,7 @@ def test_every_option_of_the_computation_changes_it() -> None:
             assert not np.allclose(first, second, atol=1e-3), CHANGES[other]
 
 
+@pytest.mark.slow
 def test_every_option_of_dropout_changes_it() -> None:
     # Equal rows: what differs between them is dropout.
     x = np.repeat(signals(1, SMALL), 3, axis=0)
@@ -175,6 +176,7 @@ def test_every_option_of_dropout_changes_it() -> None:
         assert np.allclose(code, code[:1], atol=1e-5) == one_mask
 
 
+@pytest.mark.slow
 def test_norm_output_and_narrow_types() -> None:
     options = SMALL | {"network": "marcel_vae"}
     x = signals(2, options)
