@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
 GROUPS = {"low": "Low risk", "high": "High risk", "difference": "High minus low"}
@@ -97,15 +97,17 @@ def draw_map(ax: Axes, values: NDArray, leads: Sequence[str], size: float = 7, *
     return image
 
 
-def map_figure(values: NDArray, leads: Sequence[str], title: str) -> Figure:
-    """Draw the lead attention of one record; grey is what even attention would give."""
-    figure = Figure(figsize=(5.2, 4.9), layout="constrained")
-    figure.suptitle(title, fontsize=10, parse_math=False)
-    ax = figure.subplots()
-    image = draw_map(ax, values, leads, **around_even(values))
-    colorbar = figure.colorbar(image, ax=ax, shrink=0.85, pad=0.02)
-    colorbar.ax.tick_params(labelsize=7)
-    return figure
+def draw_one_map(
+    figure: Figure | SubFigure, ax: Axes, values: NDArray, leads: Sequence[str], size: float = 7
+) -> None:
+    """Draw the lead attention of one record with its scale: nothing, even attention, the most."""
+    scale = around_even(values)
+    image = draw_map(ax, values, leads, size, **scale)
+    norm = scale["norm"]
+    ticks = [norm.vmin, norm.vcenter, norm.vmax]
+    colorbar = figure.colorbar(image, ax=ax, shrink=0.85, pad=0.02, ticks=ticks, format="%.2f")
+    colorbar.minorticks_off()
+    colorbar.ax.tick_params(labelsize=size)
 
 
 def around_even(values: NDArray) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure, SubFigure
 from numpy.typing import ArrayLike, NDArray
 
-from medjax.metrics.panels import wrap
 
 COLORS = "Oranges"
 UPSAMPLING = 20
@@ -95,16 +94,3 @@ def add_colorbar(figure: Figure | SubFigure, axes: Any, label: str, height: floa
     colorbar = figure.colorbar(colors, ax=axes, shrink=0.9, pad=0.01, aspect=9 * height)
     colorbar.set_label(label, fontsize=7)
     colorbar.ax.tick_params(labelsize=7)
-
-
-def painted_figure(record: PaintedRecord, title: str) -> Figure:
-    """Draw all leads of a record on a page of their own."""
-    rows, columns = grid(len(record.leads), record.signal.shape[-1] / record.sampling_rate)
-    height = 0.8 + 1.9 * rows
-    figure = Figure(figsize=(11, height), layout="constrained")
-    figure.suptitle(title, fontsize=10, parse_math=False)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    draw_record(axes, record)
-    if record.paint is not None:
-        add_colorbar(figure, axes, wrap(PAINT, 0.8 * height, 7), height)
-    return figure

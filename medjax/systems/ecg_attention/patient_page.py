@@ -14,7 +14,7 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
 from medjax.metrics.panels import wrap
-from medjax.systems.ecg_attention.lead_maps import around_even, draw_map
+from medjax.systems.ecg_attention.lead_maps import draw_one_map
 from medjax.systems.ecg_attention.painted_beat import (
     PAINT,
     PaintedRecord,
@@ -113,10 +113,8 @@ def _draw_below(below: SubFigure, page: PatientPage) -> None:
 def _draw_lead_map(below: SubFigure, ax: Axes, page: PatientPage) -> None:
     assert page.lead_map is not None
     leads = page.record.leads
-    image = draw_map(ax, page.lead_map, leads, size=6.5, **around_even(page.lead_map))
+    draw_one_map(below, ax, page.lead_map, leads, size=6.5)
     ax.set_title(f"Lead attention (grey: even, {1 / len(leads):.2f})", fontsize=9)
-    colorbar = below.colorbar(image, ax=ax, shrink=0.85, pad=0.02)
-    colorbar.ax.tick_params(labelsize=6.5)
 
 
 def _write_risk(ax: Axes, page: PatientPage) -> None:

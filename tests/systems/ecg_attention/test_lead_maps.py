@@ -2,8 +2,14 @@
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
-from medjax.systems.ecg_attention.lead_maps import around_even, group_figure, group_maps, map_figure
+from medjax.systems.ecg_attention.lead_maps import (
+    around_even,
+    draw_one_map,
+    group_figure,
+    group_maps,
+)
 
 LEADS = ("I", "II", "III")
 MAPS = np.random.default_rng(0).dirichlet(np.ones(3), (6, 3))
@@ -43,4 +49,6 @@ def test_even_attention_has_the_middle_colour():
     norm = around_even(MAPS[0])["norm"]
     assert norm(1 / 3) == 0.5
     assert norm(0) == 0
-    FigureCanvasAgg(map_figure(np.full((3, 3), 1 / 3), LEADS, "even")).draw()
+    figure = Figure()
+    draw_one_map(figure, figure.subplots(), np.full((3, 3), 1 / 3), LEADS)
+    FigureCanvasAgg(figure).draw()

@@ -10,7 +10,6 @@ from matplotlib.text import Text
 from medjax.systems.ecg_attention.painted_beat import (
     PaintedRecord,
     grid,
-    painted_figure,
     upsample,
 )
 from medjax.systems.ecg_attention.patient_page import (
@@ -101,7 +100,7 @@ def test_points_lie_on_the_straight_lines_between_samples():
 
 def test_the_samples_have_the_colours_of_the_curve():
     record = page(1, 40).record
-    figure = painted_figure(record, "one lead")
+    figure = patient_page(page(1, 40))
     points = figure.axes[0].collections[0]
     assert len(points.get_offsets()) == 20 * 40
     np.testing.assert_allclose(points.get_array(), upsample(record.paint[0], 20 * 40))
