@@ -9,7 +9,6 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure, SubFigure
 from numpy.typing import ArrayLike, NDArray
 
-
 COLORS = "Oranges"
 UPSAMPLING = 20
 """Points a sample, as published (500 Hz to 10 kHz): steep parts of a beat stay a closed band."""
