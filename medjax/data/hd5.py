@@ -70,8 +70,8 @@ def dataset(group: h5py.Group, *path: str, key: str | None = None) -> h5py.Datas
     for _ in range(MOST_DEPTH):
         if not isinstance(found, h5py.Group):
             break
-        keys = [name for name in sorted(found) if key in (None, name)]
-        found, key = member(found, keys[0]) if keys else None, None
+        first = key or min(found, default=None)
+        found, key = member(found, first) if first is not None else None, None
     place = f"{group.name}/{'/'.join(path)}"
     if isinstance(found, h5py.Group):
         raise RecordFault("groups in groups; leave it out", place)

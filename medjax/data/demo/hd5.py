@@ -42,7 +42,8 @@ def write_cohort(
 
     The sizes are those of UK Biobank: beats of 600 samples in 1.2 s, cines of 50 frames of
     160 x 160 pixels of 1.8 mm, whose hearts fit 96 x 96. Fewer samples, pixels and frames show the
-    same in less time: with `grid=80` hearts fit 48 x 48. Equal arguments give equal bytes.
+    same in less time: with `grid=80` hearts fit 48 x 48. Of the annotations only that of the first
+    frame is written, which alone is read. Equal arguments give equal bytes.
 
     Raises:
         UserError: `persons` is below 1.
@@ -88,9 +89,7 @@ def _write_person(
         if cine is not None:
             group = file.create_group("ukb_cardiac_mri")
             _pack(group, "cine_segmented_lax_4ch/2", cine.image)
-            for frame in range(cine.labels.shape[2]):
-                name = f"cine_segmented_lax_4ch_annotated_{frame + 1}"
-                _pack(group, name, cine.labels[:, :, frame])
+            _pack(group, "cine_segmented_lax_4ch_annotated_1", cine.labels[:, :, 0])
 
 
 def _pack(group: h5py.Group, name: str, values: np.ndarray) -> None:

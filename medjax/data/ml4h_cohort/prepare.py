@@ -91,8 +91,8 @@ def find_participants(root: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for folder, _, names in os.walk(root):
         for name in names:
-            if not name.lower().endswith(ENDING):
-                continue
+            if not name.lower().endswith(ENDING) or not Path(folder, name).is_file():
+                continue  # opening a pipe would wait for ever
             path = Path(folder, name).relative_to(root)
             if found.setdefault(sample_id_of(name), str(path)) != str(path):
                 raise UserError(f"{root / path}: a second file of this participant; keep one")

@@ -1,11 +1,14 @@
 """Preparing a cohort and reading it back."""
 
+import os
+
 import h5py
 import numpy as np
 import pytest
 
 from medjax.data.hd5 import open_hd5
 from medjax.data.manifest import read_manifest
+from medjax.data.ml4h_cohort.prepare import find_participants
 from medjax.data.ml4h_cohort.records import open_cohort
 from medjax.data.ml4h_cohort.tensormaps import ECG_LEADS, MriOptions, mri_tensor
 from medjax.data.prepared import digest_set, open_set
@@ -154,6 +157,9 @@ def test_nobody(raw, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="no file <id>.hd5"):
         cohort(tmp_path / "empty", tmp_path / "out")
+    os.mkfifo(raw / "pipe.hd5")
+    (raw / "folder.hd5").mkdir()
+    assert "pipe" not in find_participants(raw)
     write_ecg(raw / "other" / "1000001.hd5")
     with pytest.raises(UserError, match="a second file of this participant"):
         cohort(raw, tmp_path / "out")
