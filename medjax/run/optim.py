@@ -1,20 +1,27 @@
 """Optimisers and learning-rate schedules, named in a config's `optimizer` section.
 
-    optimizer.name           "adam" | "adamw" | "sgd"
+    optimizer.name           "adam" | "adamw" | "sgd" | "keras_adam" | "radam"
     optimizer.learning_rate  the peak rate
     optimizer.schedule       "constant" | "warmup_cosine"
     optimizer.plateau        halve on a plateau of the monitored loss, as torch's ReduceLROnPlateau
 
 Epsilon stands outside the root and moments are bias-corrected, as in PyTorch, so that a step here
-is a step there.
+is a step there. "keras_adam" adds epsilon before the second moment is corrected, as Keras does: at
+the first step it counts 32 times as much. "radam" is the rectified Adam of TensorFlow Addons (Liu
+and others, 2020), which takes plain momentum while the variance cannot be told yet.
 """
 
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
 from medjax.errors import UsageError, nearest
+
+NAMES = ("adam", "adamw", "sgd", "keras_adam", "radam")
+"""Of optimisers."""
 
 
 def learning_rate(options: ConfigDict, total_steps: int) -> optax.Schedule:
@@ -42,11 +49,36 @@ def learning_rate(options: ConfigDict, total_steps: int) -> optax.Schedule:
     )
 
 
+def scale_by_keras_adam(b1: float, b2: float, eps: float) -> optax.GradientTransformation:
+    """Return Adam's direction in Keras' form: c m / (sqrt(v) + eps), uncorrected m and v.
+
+    c = sqrt(1 - b2^t) / (1 - b1^t) with t = 1 at the first update.
+    """
+
+    def init(params: optax.Params) -> optax.ScaleByAdamState:
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        return optax.ScaleByAdamState(jnp.zeros((), jnp.int32), zeros, zeros)
+
+    def update(
+        grads: optax.Updates, state: optax.ScaleByAdamState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, optax.ScaleByAdamState]:
+        del params
+        count = optax.safe_increment(state.count)
+        mu = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mu, grads)
+        nu = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g * g, state.nu, grads)
+        t = count.astype(jnp.float32)
+        correction = jnp.sqrt(1 - b2**t) / (1 - b1**t)
+        steps = jax.tree.map(lambda m, v: correction * m / (jnp.sqrt(v) + eps), mu, nu)
+        return steps, optax.ScaleByAdamState(count, mu, nu)
+
+    return optax.GradientTransformation(init, update)
+
+
 def make_optimizer(options: ConfigDict, total_steps: int) -> optax.GradientTransformation:
     """Build the optax transformation that an `optimizer` section describes.
 
     `clip_norm` above 0 clips the global gradient norm first. Weight decay of "adamw" is decoupled;
-    that of "sgd" and "adam" is added to the gradient, as PyTorch does.
+    that of the others is added to the gradient, as PyTorch does.
     """
     rate = learning_rate(options, total_steps)
     chain = []
@@ -66,13 +98,17 @@ def make_optimizer(options: ConfigDict, total_steps: int) -> optax.GradientTrans
                 weight_decay=options.weight_decay,
             )
         )
+    elif options.name == "keras_adam":
+        chain.append(scale_by_keras_adam(options.b1, options.b2, options.eps))
+        chain.append(optax.scale_by_learning_rate(rate))
+    elif options.name == "radam":
+        chain.append(optax.radam(rate, b1=options.b1, b2=options.b2, eps=options.eps))
     elif options.name == "sgd":
         chain.append(optax.sgd(rate, momentum=options.momentum or None))
     else:
-        known = ("adam", "adamw", "sgd")
         raise UsageError(
-            f"optimizer.name {options.name!r} is none of {', '.join(known)}"
-            + nearest(options.name, known)
+            f"optimizer.name {options.name!r} is none of {', '.join(NAMES)}"
+            + nearest(options.name, NAMES)
         )
     return optax.chain(*chain)
 

@@ -25,7 +25,7 @@ CHOICES = {
     "epoch_order": ("train_then_validate", "validate_then_train"),
     "on_not_finite": ("stop", "skip"),
     "optimizer.lr_finder": ("off", "report", "use"),
-    "optimizer.name": ("adam", "adamw", "sgd"),
+    "optimizer.name": ("adam", "adamw", "sgd", "keras_adam", "radam"),
     "optimizer.schedule": ("constant", "warmup_cosine"),
     "monitor_mode": ("max", "min"),
     "matmul_precision": ("default", "high", "highest"),

@@ -27,7 +27,7 @@ CHOICES = {
     "epoch_order": ("train_then_validate", "validate_then_train"),
     "frozen_encoder_mode": ("eval", "train"),
     "on_not_finite": ("stop", "skip"),
-    "optimizer.name": ("adam", "adamw", "sgd"),
+    "optimizer.name": ("adam", "adamw", "sgd", "keras_adam", "radam"),
     "optimizer.schedule": ("constant", "warmup_cosine"),
     "monitor_mode": ("max", "min"),
     "matmul_precision": ("default", "high", "highest"),
