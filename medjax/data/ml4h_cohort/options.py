@@ -102,7 +102,9 @@ def _add_split_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--valid_ratio", type=_ratio, default=0.1, help="of the validation split")
     parser.add_argument("--test_ratio", type=_ratio, default=0.1, help="of the test split")
-    parser.add_argument("--random_seed", type=int, default=SEED, help="of walk_draw")
+    parser.add_argument(
+        "--random_seed", type=whole_number(0, 2**32 - 1), default=SEED, help="of walk_draw"
+    )
     for split, option in LISTS.items():
         parser.add_argument(f"--{option}", type=Path, help=f"ids of the {split} split")
     parser.add_argument("--sample_csv", type=Path, help="ids to take, no others")

@@ -18,8 +18,9 @@ from medjax.data.prepared import Examples, open_set
 from medjax.errors import UserError
 
 MEDIAN = "median"
-MILLIVOLT_PER_UNIT = 0.005
-"""Of the numbers that ml4h keeps, those of the recorder."""
+UNITS_IN = {"mV": 200.0, "arbitrary": 0.2}
+"""Unit of an ECG set -> the recorder's steps of 5 microvolt in it, which ml4h keeps. The unnamed
+unit of the 12SL beats of PTB-XL+ is about a microvolt."""
 RATE = 500.0
 """Hz of a median beat."""
 Reader = Callable[[Sequence[int] | np.ndarray], np.ndarray]
@@ -126,6 +127,11 @@ def _ecg_alone(root: Path) -> Cohort:
             f"{root}: median beats need 12 leads at {RATE:g} Hz (there are {len(ecg.leads)} at "
             f"{ecg.sampling_rate:g}); prepare them with --leads=12 --sampling_rate={RATE:g}"
         )
+    if ecg.unit not in UNITS_IN:
+        raise UserError(
+            f"{root}: median beats in an unknown unit ({ecg.unit}); prepare them with --unit=mV, "
+            "uV or V"
+        )
     order = np.array([ecg.leads.index(lead) for lead in ECG_LEADS])
     options = MriOptions()
     mri_shape = (options.height, options.width, options.frames)
@@ -135,7 +141,7 @@ def _ecg_alone(root: Path) -> Cohort:
             np.asarray(records.recorded.all(axis=1)),
             np.zeros(len(records.record_id), bool),
             records.labels,
-            partial(_beats, records, order),
+            partial(_beats, records, order, UNITS_IN[ecg.unit] / ECG_STEP),
             partial(_no_mri, mri_shape),
         )
         for split, records in ecg.splits.items()
@@ -145,12 +151,12 @@ def _ecg_alone(root: Path) -> Cohort:
 
 
 def _beats(
-    records: Records, order: np.ndarray, positions: Sequence[int] | np.ndarray
+    records: Records, order: np.ndarray, scale: float, positions: Sequence[int] | np.ndarray
 ) -> np.ndarray:
-    """Beats [k, time, channel] of recordings in millivolt; those that lack a lead are zeros."""
+    """Beats [k, time, channel] of recordings, scaled; those that lack a lead are zeros."""
     beats = records.signals(positions)[:, order].transpose(0, 2, 1)
     usable = records.recorded[np.asarray(positions)].all(axis=1)
-    return beats * (usable[:, None, None] / np.float32(MILLIVOLT_PER_UNIT * ECG_STEP))
+    return beats * (usable[:, None, None] * np.float32(scale))
 
 
 def _no_mri(shape: tuple[int, int, int], positions: Sequence[int] | np.ndarray) -> np.ndarray:

@@ -185,6 +185,14 @@ def test_median_beats_of_any_source_are_a_cohort(tmp_path):
     assert people.has_ecg.tolist() == [True, False] and not people.has_mri.any()
     np.testing.assert_allclose(people.ecg([0])[0], rows.T / 10, atol=0.02)
     assert not people.ecg([1]).any() and people.mri([0]).shape == (1, *opened.mri_shape)
+    manifest = out / "manifest.json"
+    known = manifest.read_text()
+    manifest.write_text(known.replace('"unit": "mV"', '"unit": "arbitrary"'))
+    weak = open_cohort(out).splits["all"]
+    np.testing.assert_allclose(weak.ecg([0]) * 1000, people.ecg([0]), rtol=1e-5)
+    manifest.write_text(known.replace('"unit": "mV"', '"unit": "none"'))
+    with pytest.raises(UserError, match="unknown unit"):
+        open_cohort(out)
     slow = prepare("ml4h_hd5", tmp_path / "raw", tmp_path / "slow", "--sampling_rate=250")
     with pytest.raises(UserError, match="12 leads at 500 Hz"):
         open_cohort(slow)
