@@ -171,7 +171,7 @@ def _counts(
         for reason, number in sorted(counter.items()):
             counts.append({"rule": name, "in": left, "out": left - number, "reason": reason})
             left -= number
-    reason = "neither ECG nor MRI could be used"
+    reason = "neither ECG nor MRI could be used" if kept < read else "all could be used"
     return [*counts, {"rule": "participant", "in": read, "out": kept, "reason": reason}]
 
 
