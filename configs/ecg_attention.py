@@ -223,7 +223,6 @@ def smoke(config: ConfigDict) -> None:
     config.risk.train.epochs = 1
     for s in (config.pretrain, config.probe, config.risk):
         s.model.update({"base_features": 2, "pool_dim": 32, "latent_dim": 32})
-        s.model.dropout = 0.0  # drawing masks is half of the compilation
 
 
 def demo(config: ConfigDict) -> None:

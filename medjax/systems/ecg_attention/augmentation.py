@@ -5,6 +5,7 @@ become `mask_value`, as artefacts would; the network is not told of them unless
 `mask_shows_regions`. Signals are [batch, lead, sample]; every draw comes from the key.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -61,11 +62,16 @@ def kept_leads(leads: tuple[str, ...] = LEADS) -> tuple[np.ndarray, np.ndarray]:
     return table[:, rows_of(leads)], np.asarray([chance for _, chance in KEPT_LEADS])
 
 
+def uniform(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+    """Draw numbers in [0, 1), flat: XLA compiles that ten times as fast for a CPU."""
+    return jax.random.uniform(key, (math.prod(shape),)).reshape(shape)
+
+
 def draw_kept_leads(key: jax.Array, rows: int, leads: tuple[str, ...] = LEADS) -> jax.Array:
     """Draw one of the six sets for each row: bool [rows, lead]."""
     table, chance = kept_leads(leads)
     below = jnp.asarray(np.cumsum(chance)[:-1], jnp.float32)
-    drawn = (jax.random.uniform(key, (rows, 1)) >= below).sum(1)
+    drawn = (jax.random.uniform(key, (rows,))[:, None] >= below).sum(1)
     return jnp.asarray(table)[drawn]
 
 
@@ -101,15 +107,15 @@ def draw_regions(
     """
     of_lead, of_peak, of_length, of_half, of_side = jax.random.split(key, 5)
     shape = (*visible.shape, peaks.shape[1])
-    lead = visible & jax.random.bernoulli(of_lead, o.lead_mask_prob, visible.shape)
-    drawn = jax.random.bernoulli(of_peak, o.region_mask_prob, shape)
+    lead = visible & (uniform(of_lead, visible.shape) < o.lead_mask_prob)
+    drawn = uniform(of_peak, shape) < o.region_mask_prob
     drawn &= lead[..., None] & (peaks >= 0)[:, None, :]
     low, high = o.mask_length_range
-    seconds = jax.random.uniform(of_length, shape, minval=low, maxval=high)
+    seconds = low + (high - low) * uniform(of_length, shape)
     length = region_length(seconds, rate, o.region_mask_min_samples)
     masked = in_regions(*region_bounds(peaks[:, None, :], length, samples), drawn, samples)
-    dropped = lead & jax.random.bernoulli(of_half, o.random_drop_half_prob, lead.shape)
-    second = jax.random.bernoulli(of_side, 0.5, lead.shape)
+    dropped = lead & (uniform(of_half, lead.shape) < o.random_drop_half_prob)
+    second = uniform(of_side, lead.shape) < 0.5
     in_second = jnp.arange(samples) >= samples // 2
     return masked | (dropped[..., None] & (second[..., None] == in_second))
 
