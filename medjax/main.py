@@ -8,8 +8,8 @@ import errno
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 
@@ -100,6 +100,7 @@ def run(config: ConfigDict, folder: Path, mode: str) -> None:
     """Run the stages of `config` in `folder`, or print again what a finished run gave."""
     jax = _import_jax(folder)
     from medjax.run import stages
+    from medjax.run.compilation import compile_quickly
 
     results = workdir.finished_results(folder, config) if mode == "train" else None
     if results is not None:
@@ -115,6 +116,7 @@ def run(config: ConfigDict, folder: Path, mode: str) -> None:
         _check_devices(config, announce=first)
         if first:
             print(f"workdir {folder}", flush=True)
+        held.enter_context(compile_quickly(config.get("fast_compilation", False)))
         stages.run_stages(config, folder.absolute(), mode)
 
 
@@ -138,17 +140,6 @@ def _import_jax(folder: Path) -> ModuleType:
         jax.config.update("jax_compilation_cache_dir", str(cache / "jax"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     return jax
-
-
-@contextmanager
-def _compilation(jax: ModuleType, fast: bool) -> Iterator[None]:
-    """Within the block compile quickly rather than well, if `fast`."""
-    before = jax.config.jax_disable_most_optimizations
-    jax.config.update("jax_disable_most_optimizations", fast or before)
-    try:
-        yield
-    finally:
-        jax.config.update("jax_disable_most_optimizations", before)
 
 
 def _join_processes(jax: ModuleType) -> None:

@@ -14,6 +14,7 @@ from medjax.errors import UserError, nearest
 from medjax.files import write_json
 from medjax.run import init_from, plots, sharding
 from medjax.run.checkpoint import Checkpoints
+from medjax.run.compilation import call_once
 from medjax.run.evaluate import EVALUATION, Predicted, Predictor, score, write_predictions
 from medjax.run.fit import fit, read_fitted
 from medjax.run.replicas import Replica
@@ -123,7 +124,7 @@ class Stage:
     def initial_variables(self, system: System, resident: Mapping[str, jax.Array]) -> Variables:
         """Return fresh variables, with what `init_from` names put in."""
         example = with_resident(self.example_batch(system), resident)
-        variables = jax.jit(system.init)(self.key, example)
+        variables = call_once(system.init, self.key, example)
         return init_from.start_from(variables, self.options.init_from, self.place)
 
     def example_batch(self, system: System) -> dict[str, Any]:
