@@ -21,6 +21,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 PATIENCE = 45.0
 """Seconds after which a worker that is still at one item is taken for hanging."""
+START = 600.0
+"""Seconds that a worker may take to start, which on a busy machine is long: it imports much."""
 QUEUED = 2
 """Items a worker holds: one at work and one to go on with at once."""
 AHEAD = 4
@@ -34,7 +36,13 @@ class _Worker(NamedTuple):
     pipe: connection.Connection
     held: collections.deque[tuple[int, Any]]
     since: list[float]
-    """[when it began with the oldest item]"""
+    """[when it began with the oldest item, or to start]"""
+    ready: list[bool]
+    """[whether it has started]"""
+
+    def deadline(self, patience: float) -> float:
+        """When it is taken for hanging."""
+        return self.since[0] + (patience if self.ready[0] else START)
 
 
 def ordered_map(
@@ -150,12 +158,16 @@ def _start(function: Callable) -> _Worker:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
-    return _Worker(process, ours, collections.deque(), [0.0])
+    return _Worker(process, ours, collections.deque(), [time.monotonic()], [False])
 
 
 def _work(function: Callable, pipe: connection.Connection) -> None:
-    """Answer items by (result, None), or (None, (what is wrong, whether that says it all))."""
+    """Say None once started, then answer items.
+
+    An answer is (result, None), or (None, (what is wrong, whether that says it all)).
+    """
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    pipe.send(None)
     answer: tuple[Any, tuple[str, bool] | None]
     while True:
         try:
@@ -181,7 +193,7 @@ def _end_with_parent() -> None:
 
 def _give(worker: _Worker, number: int, item: T, name: Callable[[T], str]) -> None:
     """Send an item to a worker."""
-    if not worker.held:
+    if not worker.held and worker.ready[0]:
         worker.since[0] = time.monotonic()
     worker.held.append((number, item))
     try:
@@ -195,26 +207,39 @@ def _collect(
 ) -> None:
     """Wait for at least one answer and add all that are there to `answers`."""
     busy = {worker.pipe: worker for worker in crew if worker.held}
-    soonest = min(worker.since[0] for worker in busy.values()) + patience
+    soonest = min(worker.deadline(patience) for worker in busy.values())
     ready = connection.wait(list(busy), max(soonest - time.monotonic(), 0))
     now = time.monotonic()
     for pipe, worker in busy.items():
         if pipe in ready:
             try:
-                result, error = pipe.recv()
+                answer = pipe.recv()
             except (EOFError, OSError):
                 raise _dead(worker, name) from None
+            worker.since[0] = now
+            if answer is None:
+                worker.ready[0] = True
+                continue
+            result, error = answer
             number, item = worker.held.popleft()
             if error is not None:
                 text, whole = error
                 raise UserError(text if whole else f"{name(item)}: {text}")
             answers[number] = result
-            worker.since[0] = now
-        elif now - worker.since[0] >= patience:
-            raise UserError(
-                f"{name(worker.held[0][1])}: no answer from its worker for {patience:.0f} s; look "
-                "at this file and its disk, then run the same command again"
-            )
+        elif now >= worker.deadline(patience):
+            raise _hanging(worker, name, patience)
+
+
+def _hanging(worker: _Worker, name: Callable[[T], str], patience: float) -> UserError:
+    """What to say of a worker that does not answer."""
+    if not worker.ready[0]:
+        return UserError(
+            f"a worker process did not start within {START:.0f} s; run again with fewer --workers"
+        )
+    return UserError(
+        f"{name(worker.held[0][1])}: no answer from its worker for {patience:.0f} s; look at this "
+        "file and its disk, then run the same command again"
+    )
 
 
 def _dead(worker: _Worker, name: Callable[[T], str]) -> UserError:
