@@ -13,7 +13,7 @@ from medjax.systems.ecg_attention.finish import finish as finish
 
 
 def get_config() -> ConfigDict:
-    """ECG dual attention: pre-training with text, superclasses by a linear probe."""
+    """ECG dual attention: pre-training with text, then the risk of an event from one ECG."""
     config = ConfigDict()
     config.system = "ecg_attention"
     config.size = "published"  # set by the words smoke, demo and published

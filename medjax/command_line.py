@@ -22,7 +22,7 @@ class Parser(argparse.ArgumentParser):
             known = f"{', '.join(others)} or {last}" if others else last
             raise UsageError(
                 f"{action.option_strings[0]} expects {known}, not {value!r}"
-                f"{nearest(value, map(str, action.choices))}"
+                f"{nearest(str(value), map(str, action.choices))}"
             )
 
 

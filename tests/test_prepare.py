@@ -73,6 +73,7 @@ def test_without_arguments_it_lists_sources_and_an_example(capsys):
         ),
         (["cxr_table", "--raw={raw}", "--out={out}", "--sizes=big"], "--sizes expects"),
         (["mimic_cxr", "--raw={raw}", "--out={out}", "--quality=high"], "--quality"),
+        (["wfdb", "--raw={raw}", "--out={out}", "--leads=3"], "--leads expects 12 or 8, not 3"),
         (["mimic_cxr", "--raw={raw}", "--out={out}", "--tasks=phenotyping"], "needs --ehr"),
     ],
 )

@@ -44,6 +44,7 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
             check_pretraining(name, config)
         if kinds[name] in COHORT_KINDS:
             check_folds(name, config)
+            check_horizons(config)
         if kinds[name] == "risk":
             check_loss(name, config)
     shared = tuple(name for name in config.replicas.stages if name in config.stages)
@@ -104,6 +105,15 @@ def check_folds(name: str, config: ConfigDict) -> None:
     if not 0 < share < 1:
         raise UsageError(
             f"config.{name}.data.validation_share is {share}: it must be above 0 and below 1"
+        )
+
+
+def check_horizons(config: ConfigDict) -> None:
+    """Raise UsageError for horizons that are no rising times."""
+    horizons = config.evaluation.horizons
+    if any(later <= earlier for earlier, later in zip((0.0, *horizons), horizons)):
+        raise UsageError(
+            f"config.evaluation.horizons is {horizons}: it must be times above 0, rising"
         )
 
 

@@ -80,7 +80,8 @@ def pretrain_stage(
         resamples = config.evaluation.resamples if final else 0
         names = class_titles(labels, stage.loss.auroc_class_names)
         metrics = evaluation.metrics(outputs[split], leads, names, final, resamples, config.seed)
-        for sentence in evaluation.warnings(metrics) if jax.process_index() == 0 else ():
+        # Once a split: at every epoch metrics.jsonl has it.
+        for sentence in evaluation.warnings(metrics) if final and jax.process_index() == 0 else ():
             print(f"medjax: stage {name}, {split} split: {sentence}", file=sys.stderr)
         return metrics
 

@@ -20,6 +20,7 @@ from medjax.systems.ecg_attention.reconstruction import (
 from medjax.systems.ecg_attention.reconstruction_figure import reconstruction_figure
 
 PICTURES = 2
+FROM = {"reconstruction": "", "from_two_leads": ", from leads I and II alone"}
 KEPT = ("target", "reconstruction", "visible", "from_two_leads")
 """Outputs that are held for some recordings only."""
 COLLAPSED_COSINE, COLLAPSED_RANK = 0.98, 1.5
@@ -110,7 +111,8 @@ def figures(outputs: Outputs, leads: Sequence[str], rate: float, title: str) -> 
         two = visible * np.isin(leads, ("I", "II"))[:, None]
         for kind, shown in (("reconstruction", visible), ("from_two_leads", two)):
             pair = outputs["target"][i], outputs[kind][i]
-            drawn[f"{kind}-{i + 1}"] = reconstruction_figure(*pair, shown, leads, rate, title)
+            what = f"{title}, recording {i + 1}{FROM[kind]}"
+            drawn[f"{kind}-{i + 1}"] = reconstruction_figure(*pair, shown, leads, rate, what)
     return drawn
 
 

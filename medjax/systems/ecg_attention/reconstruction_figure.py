@@ -42,7 +42,7 @@ def reconstruction_figure(
             panel.spines[side].set_visible(False)
         panel.margins(x=0)
     for panel in axes[-1]:
-        panel.set_xlabel("s", fontsize=8)
+        panel.set_xlabel("s, padding included", fontsize=8)
     figure.supylabel("standard deviations", fontsize=8)
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=8, frameon=False)
