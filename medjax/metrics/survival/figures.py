@@ -119,7 +119,7 @@ def _draw_curve(ax: Axes, event: NDArray, time: NDArray, name: str, color: str) 
     ends = np.append(curve.time, time.max())
     steps = [np.append(x, x[-1]) for x in curve[1:]]
     ax.fill_between(ends, steps[1], steps[2], step="post", color=color, alpha=0.18, linewidth=0)
-    label = f"{name} ({int(event.sum()):,} of {len(time):,})"
+    label = f"{name}: event in {int(event.sum()):,} of {len(time):,}"
     ax.step(ends, steps[0], where="post", color=color, linewidth=1.3, label=label)
     censored = np.unique(time[~event])
     ax.plot(censored, curve.at(censored)[0], "|", color=color, markersize=4, markeredgewidth=0.6)

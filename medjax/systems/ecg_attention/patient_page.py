@@ -149,8 +149,8 @@ def draw_survival(ax: Axes, curve: SurvivalCurve) -> None:
     marks = [(h, value) for h in curve.horizons if (value := curve.at(h)) is not None]
     if marks:
         ax.plot(*zip(*marks, strict=True), "o", color="#D55E00", markersize=4)
-    low = min(float(survival.min()), 0.9)
-    ax.set_ylim(max(low - 0.05, -0.01), 1.01)
+    ax.set_ylim(-0.01, 1.01)  # the same on every page: pages are laid side by side
+    ax.set_yticks(np.linspace(0, 1, 5))
     ax.set_xlim(0, max(float(times[-1]), *curve.horizons, 0.0) or 1.0)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.set_xlabel(curve.unit, fontsize=8)

@@ -40,7 +40,7 @@ def test_kaplan_meier_has_numbers_at_risk(names):
     groups = {name: outcomes(3000, i, 60 / (i + 1)) for i, name in enumerate(names)}
     written = check_layout(kaplan_meier_figure(groups, title=TITLE, unit="months"))
     for name, (event, _) in groups.items():
-        assert f"{name} ({int(event.sum()):,} of 3,000)" in written
+        assert f"{name}: event in {int(event.sum()):,} of 3,000" in written
     assert "3,000" in written and TITLE in written
 
 
