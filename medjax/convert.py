@@ -76,8 +76,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         type=Path,
         required=True,
         metavar="PATH",
-        help="file of weights (.pth .pth.tar .pt .ckpt .bin .safetensors); with --back a folder "
-        "of converted weights, a run, or a stage of a run",
+        help="file of weights (.pth .pth.tar .pt .ckpt .bin .safetensors .h5 .keras); with --back "
+        "a folder of converted weights, a run, or a stage of a run",
     )
     parser.add_argument(
         "--to",
@@ -214,7 +214,7 @@ def convert_back(args: argparse.Namespace) -> None:
     from medjax.run.init_from import Place, find_source
     from medjax.weights import converter as conversions
     from medjax.weights import own_files
-    from medjax.weights.files import check_writable, write_weights
+    from medjax.weights.files import H5_SUFFIX, check_writable, write_weights
 
     check_writable(args.target)
     converter = load_converter(args.system)
@@ -241,6 +241,8 @@ def convert_back(args: argparse.Namespace) -> None:
         parts = state["variables"]["params"]
         own = own_files.describe_run(converter, config, stage, artefacts, parts)
         extra, container = {"step": restored[0], own_files.KEY: own}, "state_dict"
+    if args.target.suffix.lower() == H5_SUFFIX:
+        tensors = dict(converter.outward(tensors))
     write_weights(args.target, tensors, extra, container)
     print(f"{args.system}: {len(tensors)} tensors written to {args.target}")
 

@@ -25,8 +25,9 @@ class Layer(NamedTuple):
     kind: str
     """"conv", "conv_transpose", "pointwise" (a one-dimensional convolution of one tap, a matrix
     here), "channel_scale" (the same, grouped by channel), "linear", "batch_norm", "layer_norm",
-    "embedding", "attention_input", "lstm", or "parameter": one array that belongs to no layer,
-    whose whole name and path stand here."""
+    "embedding", "attention_input", "lstm", "keras_layer" and "keras_norm" (in Keras' names and
+    layouts), "fixed" (which modality a coordinate is of), or "parameter": one array that belongs
+    to no layer, whose whole name and path stand here."""
     stack: int = 0
     """Number of equal layers whose arrays lie stacked on a first axis in ours; the published
     prefix then has a * in place of their index."""
@@ -119,6 +120,17 @@ _LEAVES: dict[str, dict[str, _Leaf]] = {
         "in_proj_weight": _Leaf("params", "kernel", np.transpose, np.transpose),
         "in_proj_bias": _Leaf("params", "bias", _same, _same),
     },
+    "keras_layer": {
+        "kernel": _Leaf("params", "kernel", _same, _same),
+        "bias": _Leaf("params", "bias", _same, _same),
+    },
+    "keras_norm": {
+        "gamma": _Leaf("params", "scale", _same, _same),
+        "beta": _Leaf("params", "bias", _same, _same),
+        "moving_mean": _Leaf("batch_stats", "mean", _same, _same),
+        "moving_variance": _Leaf("batch_stats", "var", _same, _same),
+    },
+    "fixed": {"coordinate_index": _Leaf("fixed", "coordinate_index", _same, _same)},
     "lstm": {
         "weight_ih_l0": _Leaf("params", "input_kernel", np.transpose, np.transpose),
         "weight_hh_l0": _Leaf("params", "recurrent_kernel", np.transpose, np.transpose),

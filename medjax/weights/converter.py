@@ -23,6 +23,8 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 BATCH_COUNTER = "num_batches_tracked"
 """PyTorch's name of BatchNorm's step counter."""
+INTEGERS = (f".{BATCH_COUNTER}", ".coordinate_index")
+"""Ends of names of arrays of integers."""
 
 LISTED = 12
 """Names of one kind that an error lists."""
@@ -41,6 +43,14 @@ class Fields(NamedTuple):
 
 def _same_name(name: str) -> str:
     return name
+
+
+def _same_weights(weights: Weights) -> Weights:
+    return weights
+
+
+def _same_tensors(tensors: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    return tensors
 
 
 def _nothing(model: Model) -> dict[str, Any]:
@@ -69,6 +79,11 @@ class Converter(NamedTuple):
     """The table of names in both directions."""
     rename: Callable[[str], str] = _same_name
     """The name in the table for another spelling of it."""
+    inward: Callable[[Weights], Weights] = _same_weights
+    """A file's weights under the names of the table, where one name alone does not tell its place
+    (Keras numbers its layers)."""
+    outward: Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]] = _same_tensors
+    """Back: the names that a Keras file bears."""
     idle: Callable[[Model], StateDict] = _nothing
     """Weights that the published network has and reads nowhere, with their initial values: kept
     beside ours, for the way back."""
@@ -125,6 +140,10 @@ def convert(
         UserError: the names are of no network of the system, or do not fit and `partial` is not
             asked for; they are listed.
     """
+    try:
+        weights = converter.inward(weights)
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from None
     prefix, given = _recognised(weights, converter)
     if len(given) < len(weights.tensors):
         raise UserError(f"{source}: it holds a weight under two spellings of one name")
@@ -210,8 +229,7 @@ def _of_parts(shapes: Shapes, table: Sequence[Layer], parts: Sequence[str] | Non
 
 
 def _fits(name: str, array: np.ndarray, shape: tuple[int, ...]) -> bool:
-    counter = name.endswith(f".{BATCH_COUNTER}")
-    numbers = "iu" if counter else "fV"  # ml_dtypes' floats are of kind V
+    numbers = "iu" if name.endswith(INTEGERS) else "fV"  # ml_dtypes' floats are of kind V
     return array.shape == tuple(shape) and array.dtype.kind in numbers
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from medjax.errors import UsageError, UserError, nearest
 from medjax.files import write_atomic
-from medjax.weights import safetensors, torch_legacy, torch_zip
+from medjax.weights import keras, safetensors, torch_legacy, torch_zip
 from medjax.weights.errors import MalformedError
 from medjax.weights.state_dict import find_state_dict
 from medjax.weights.tensors import Tensor, read_tensor
@@ -23,6 +23,7 @@ from medjax.weights.unpickle import Opaque
 
 TORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin", ".tar", ".th", ".pkl")
 SAFETENSORS_SUFFIX = ".safetensors"
+H5_SUFFIX = ".h5"
 LARGEST_GROWTH = 8
 """Of the tensors' bytes over the file's: views may share numbers, but not without end."""
 Scalar = str | int | float | bool | None
@@ -40,6 +41,8 @@ class Weights(NamedTuple):
     ignored: tuple[str, ...] = ()
     """Names among the weights whose value is no tensor that can be read."""
     format: str = ""
+    description: Any = None
+    """What the file says of the model itself, JSON values."""
 
 
 class _TorchFile(Protocol):
@@ -57,6 +60,8 @@ def read_weights(path: Path) -> Weights:
     start = _first_bytes(path)
     suffix = path.suffix.lower()
     try:
+        if suffix == ".keras" or start.startswith(keras.MAGIC):
+            return _checked(_read_keras(path))
         if start.startswith((torch_zip.MAGIC, torch_legacy.MAGIC)):
             if suffix == SAFETENSORS_SUFFIX:
                 raise MalformedError("it is a PyTorch file: name it .pth")
@@ -82,7 +87,7 @@ def write_weights(
     extra: Mapping[str, Scalar] | None = None,
     container: str = "",
 ) -> None:
-    """Write weights in the format that the suffix names: .safetensors, or PyTorch's zip.
+    """Write weights in the format that the suffix names: .safetensors, .h5, or PyTorch's zip.
 
     Args:
         path: where to.
@@ -95,6 +100,9 @@ def write_weights(
     """
     check_writable(path)
     extra = dict(extra or {})
+    if path.suffix.lower() == H5_SUFFIX:
+        write_atomic(path, lambda p: keras.write_h5(p, tensors))
+        return
     if path.suffix.lower() == SAFETENSORS_SUFFIX:
         texts = {name: v if isinstance(v, str) else json.dumps(v) for name, v in extra.items()}
         write_atomic(path, lambda p: safetensors.write_safetensors(p, tensors, texts))
@@ -106,7 +114,7 @@ def write_weights(
 
 def check_writable(path: Path) -> None:
     """Raise UsageError unless the suffix names a format that can be written."""
-    known = (*TORCH_SUFFIXES, SAFETENSORS_SUFFIX)
+    known = (*TORCH_SUFFIXES, SAFETENSORS_SUFFIX, H5_SUFFIX)
     if path.suffix.lower() not in known:
         raise UsageError(
             f"{path}: the suffix {path.suffix!r} names no format of weights; end it in "
@@ -130,6 +138,13 @@ def _read_torch(
         if n not in tensors
     )
     return Weights(arrays, container, extra, ignored, name)
+
+
+def _read_keras(path: Path) -> Weights:
+    tensors, description = keras.read_keras(path)
+    if not tensors:
+        raise MalformedError("it holds no weights")
+    return Weights(tensors, format="Keras", description=description)
 
 
 def _read_safetensors(path: Path) -> Weights:
@@ -171,8 +186,6 @@ def _what_it_is(start: bytes) -> str:
         return "it is a pointer of Git LFS, not the weights: fetch them with `git lfs pull`"
     if start.lstrip()[:1] == b"<":
         return "it is a web page, not weights: the download has gone wrong"
-    if start.startswith(b"\x89HDF\r\n"):
-        return "it is an HDF5 file, which no system reads its weights from"
     if start[257:262] == b"ustar":
         return "it is a tar archive: unpack it, or save it anew with a PyTorch of this decade"
     if start.startswith(b"\x80"):

@@ -85,7 +85,7 @@ def test_a_wrong_suffix_is_refused_before_anything_is_written(tmp_path):
         (b"<!DOCTYPE html><html>", "web page"),
         (b"\x1f\x8b\x08\x00", "gzip"),
         (b"hello", "neither a PyTorch file nor safetensors"),
-        (b"\x89HDF\r\n\x1a\n", "HDF5"),
+        (b"\x89HDF\r\n\x1a\n", "not a readable HD5 file"),
     ],
 )
 def test_what_is_no_file_of_weights_is_named(tmp_path, content, sentence):

@@ -23,13 +23,28 @@ LOG_SCALE = ("pair", "log_scale")
 
 
 class Temperature(nn.Module):
-    """The logarithm of the factor on the cosines of the contrastive loss, a trained number."""
+    """The logarithm of the factor on the cosines of the contrastive loss, trained: [1]."""
 
     start: float
 
     @nn.compact
     def __call__(self) -> jax.Array:
-        return self.param("log_scale", nn.initializers.constant(self.start), (), jnp.float32)
+        return self.param("log_scale", nn.initializers.constant(self.start), (1,), jnp.float32)
+
+
+class FixedMask(nn.Module):
+    """Which modality each coordinate is taken from, int32 [width], drawn with the weights."""
+
+    width: int
+    modalities: int
+
+    @nn.compact
+    def __call__(self) -> jax.Array:
+        def draw() -> jax.Array:
+            key = self.make_rng("params")
+            return jax.random.randint(key, (self.width,), 0, self.modalities)
+
+        return self.variable("fixed", "coordinate_index", draw).value
 
 
 class CrossModal(nn.Module):
@@ -60,17 +75,13 @@ class CrossModal(nn.Module):
                 self.width, glorot_uniform, nn.initializers.zeros, self.dtype, name="merger"
             )
         if self.merge == "coordinate_fixed":
-            self.fixed_index = self.variable("fixed", "coordinate_index", self._draw_mask)
+            parts["mask"] = FixedMask(self.width, len(self.modalities), name="mask")
         self.parts = parts
 
     @property
     def width(self) -> int:
         """Width of a latent vector."""
         return self.modalities[0][1].latent
-
-    def _draw_mask(self) -> jax.Array:
-        """Draw which modality each coordinate is taken from: int32 [width]."""
-        return jax.random.randint(self.make_rng("params"), (self.width,), 0, len(self.modalities))
 
     def encode(
         self, name: str, x: jax.Array, valid: jax.Array | None = None, *, train: bool = False
@@ -86,7 +97,7 @@ class CrossModal(nn.Module):
     ) -> jax.Array:
         """Join the latents of all modalities (`merge_latents`); the fixed mask is the model's."""
         if self.merge == "coordinate_fixed":
-            index = self.fixed_index.value
+            index = self.parts["mask"]()
         joined = merge_latents(latents, self.merge, index, present)
         return self.parts["merger"](joined) if self.merge == "kronecker" else joined
 
@@ -99,7 +110,7 @@ class CrossModal(nn.Module):
         return self.parts[f"decoder_{name}"](z, valid, train=train)[-1]
 
     def log_scale(self) -> jax.Array:
-        """Return the temperature's parameter."""
+        """Return the temperature's parameter, [1]."""
         return self.parts["pair"]()
 
     def __call__(self) -> None:

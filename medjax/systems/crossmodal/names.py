@@ -19,6 +19,8 @@ from medjax.errors import UserError
 TENSOR_MAPS = {"ecg": "ecg_rest_median_raw_10", "mri": "lax_4ch_heart_center"}
 """The published names of the signals."""
 TEMPERATURE = "pair.contrastive_temperature"
+MASK = "merge.coordinate_index"
+"""Of the merge that keeps one modality for every coordinate."""
 LEAVES = {
     "kernel": ("params", "kernel"),
     "bias": ("params", "bias"),
@@ -72,16 +74,10 @@ def name_of(path: Path) -> str:
 def to_variables(weights: Mapping[str, np.ndarray], merged: str = "ecg") -> dict[str, Any]:
     """Return our variables from arrays by canonical name."""
     flat = {path_of(name, merged): array for name, array in weights.items()}
-    scale = ("params", "pair", "log_scale")
-    if scale in flat:
-        flat[scale] = flat[scale].reshape(())
     return traverse_util.unflatten_dict(flat)
 
 
 def from_variables(variables: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Return arrays by canonical name from our parameters and running statistics."""
     flat = traverse_util.flatten_dict(dict(variables))
-    arrays = {name_of(p): np.asarray(x) for p, x in flat.items() if p[0] != "fixed"}
-    if TEMPERATURE in arrays:
-        arrays[TEMPERATURE] = arrays[TEMPERATURE].reshape(1)
-    return arrays
+    return {name_of(p): np.asarray(x) for p, x in flat.items() if p[0] != "fixed"}

@@ -126,7 +126,7 @@ def train_paired(case: Case) -> dict[str, np.ndarray]:
     kinds = {name: Reconstruction(LOSSES[name]) for name in names}
     variables = to_variables(case.weights)
     if config["merge"] == "coordinate_fixed":
-        variables["fixed"] = {"coordinate_index": case.inputs["coordinate_index"]}
+        variables["fixed"] = {"mask": {"coordinate_index": case.inputs["coordinate_index"]}}
     batches = []
     for i in range(config["steps"]):
         batch = {name: case.inputs[f"{name}.step{i}"] for name in names}
