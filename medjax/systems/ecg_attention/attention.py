@@ -10,7 +10,7 @@ from flax.typing import Initializer
 
 from medjax.nn.activations import gelu
 from medjax.nn.dropout import Dropout
-from medjax.nn.initializers import kaiming_in, uniform
+from medjax.nn.initializers import glorot_uniform, kaiming_in, uniform
 from medjax.nn.linear import Linear
 from medjax.precision import at_least_float32
 
@@ -103,7 +103,7 @@ class StackedLinear(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         zeros = nn.initializers.zeros
-        init = self.kernel_init or nn.initializers.xavier_uniform()
+        init = self.kernel_init or glorot_uniform
         lead = () if self.stack is None else (self.stack,)
         shape = (*lead, x.shape[-1], self.features)
         kernel = self.param("kernel", _stacked(init, self.stack), shape, jnp.float32)

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from medjax.nn.initializers import uniform
+from medjax.nn.initializers import glorot_uniform, uniform
 from medjax.nn.linear import Linear
 from medjax.precision import at_least_float32
 from medjax.systems.ecg_attention.attention import HEADS, DualAttention, dropout_axes
@@ -69,7 +69,7 @@ class Encoder(nn.Module):
 
     def _dense(self) -> Linear:
         zeros = nn.initializers.zeros
-        return Linear(self.latent_dim, nn.initializers.xavier_uniform(), zeros, self.dtype)
+        return Linear(self.latent_dim, glorot_uniform, zeros, self.dtype)
 
     def __call__(
         self,

@@ -5,6 +5,7 @@ import jax
 
 from medjax.nn.batch_norm import BatchNorm
 from medjax.nn.dropout import Dropout
+from medjax.nn.initializers import glorot_uniform
 from medjax.nn.linear import Linear
 from medjax.precision import at_least_float32
 
@@ -29,7 +30,7 @@ class Head(nn.Module):
 
     def setup(self) -> None:
         shared = (0,) if self.batchwise_dropout else ()
-        xavier = nn.initializers.xavier_uniform()
+        xavier = glorot_uniform
         self.norm1, self.norm2 = BatchNorm(), BatchNorm()
         self.linear1 = Linear(self.hidden, xavier)
         self.linear2 = Linear(self.outputs, xavier)
