@@ -80,9 +80,9 @@ def pretrain_stage(
         resamples = config.evaluation.resamples if final else 0
         names = class_titles(labels, stage.loss.auroc_class_names)
         metrics = evaluation.metrics(outputs[split], leads, names, final, resamples, config.seed)
-        # Once a split: at every epoch metrics.jsonl has it.
-        for sentence in evaluation.warnings(metrics) if final and jax.process_index() == 0 else ():
-            print(f"medjax: stage {name}, {split} split: {sentence}", file=sys.stderr)
+        if final and jax.process_index() == 0:  # At every epoch metrics.jsonl has it.
+            for sentence in evaluation.warnings(metrics, network.alignment_loss):
+                print(f"medjax: stage {name}, {split} split: {sentence}", file=sys.stderr)
         return metrics
 
     optimizer_steps = 1

@@ -77,8 +77,11 @@ def alignment_metrics(outputs: Outputs) -> dict[str, Metric]:
     return found
 
 
-def warnings(found: Mapping[str, Metric]) -> Iterator[str]:
-    """Yield a sentence where a space of projections has collapsed."""
+def warnings(found: Mapping[str, Metric], alignment_loss: str) -> Iterator[str]:
+    """Yield a sentence where a space of projections has collapsed, or has not spread yet."""
+    mend = "train longer"
+    if alignment_loss == "cosine":
+        mend = "loss.alignment_loss=infonce or siglip cannot collapse"
     for name in ("ecg", "text"):
         cosine = found.get(f"collapse/{name}_mean_cosine")
         rank = found.get(f"collapse/{name}_effective_rank")
@@ -86,9 +89,8 @@ def warnings(found: Mapping[str, Metric]) -> Iterator[str]:
             continue
         if cosine.value > COLLAPSED_COSINE or rank.value < COLLAPSED_RANK:
             yield (
-                f"the {name} projections have collapsed (mean cosine {cosine.value:.3f}, effective "
-                f"rank {rank.value:.1f}): the alignment says nothing; loss.alignment_loss=infonce "
-                "or siglip cannot collapse"
+                f"the {name} projections lie on one point (mean cosine {cosine.value:.3f}, "
+                f"effective rank {rank.value:.1f}): the alignment says nothing; {mend}"
             )
 
 

@@ -76,10 +76,10 @@ def test_collapse_is_told_and_says_what_to_do() -> None:
     spread, point = RNG.normal(size=(30, 8)), np.ones((30, 8)) + 1e-4 * RNG.normal(size=(30, 8))
     outputs = {"text_group": np.arange(30), "ecg_projection": point, "text_projection": spread}
     found = evaluation.alignment_metrics(outputs)
-    (sentence,) = evaluation.warnings(found)
-    assert "ecg projections have collapsed" in sentence and "infonce" in sentence
+    (sentence,) = evaluation.warnings(found, "cosine")
+    assert "ecg projections lie on one point" in sentence and "infonce" in sentence
     outputs["ecg_projection"] = spread
-    assert not list(evaluation.warnings(evaluation.alignment_metrics(outputs)))
+    assert not list(evaluation.warnings(evaluation.alignment_metrics(outputs), "cosine"))
 
 
 def test_only_some_reconstructions_are_held() -> None:
