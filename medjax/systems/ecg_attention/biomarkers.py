@@ -58,7 +58,7 @@ def read_biomarkers(path: Path, cohort: Cohort) -> Biomarkers:
         raise UserError(f"{path}, row {row}: its {key} stands in an earlier row; remove one")
     columns = []
     for name in names:
-        texts = table[name].str.strip()
+        texts = table[name].str.strip().str.lower()
         numbers = decimals(texts.replace(ANSWERS), path)
         if np.isnan(numbers).any():
             row = int(np.flatnonzero(np.isnan(numbers))[0]) + 2
