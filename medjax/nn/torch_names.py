@@ -327,3 +327,34 @@ def bert_layers(layers: int) -> list[Layer]:
             for name, (module, kind) in names.items()
         ]
     return [*table, Layer("pooler.dense", ("pooler",), "linear")]
+
+
+def vit_layers(layers: int) -> list[Layer]:
+    """The table of `medjax.nn.vit.ViT` in timm's names."""
+    table = [
+        Layer("cls_token", ("class_token",), "parameter"),
+        Layer("pos_embed", ("positions",), "parameter"),
+        Layer("patch_embed.proj", ("embedding",), "conv"),
+    ]
+    parts = {
+        "norm1": (("attention_norm",), "layer_norm"),
+        "attn.qkv": (("attention", "input"), "linear"),
+        "attn.proj": (("attention", "output"), "linear"),
+        "norm2": (("mlp_norm",), "layer_norm"),
+        "mlp.fc1": (("mlp", "hidden"), "linear"),
+        "mlp.fc2": (("mlp", "output"), "linear"),
+    }
+    for index in range(layers):
+        table += [
+            Layer(f"blocks.{index}.{name}", (f"blocks_{index}", *path), kind)
+            for name, (path, kind) in parts.items()
+        ]
+    return [*table, Layer("norm", ("norm",), "layer_norm")]
+
+
+def attention_layers(published: str, path: tuple[str, ...]) -> list[Layer]:
+    """The table of `medjax.nn.attention.MultiHeadAttention` in the names of PyTorch's."""
+    return [
+        Layer(published, (*path, "input"), "attention_input"),
+        Layer(f"{published}.out_proj", (*path, "output"), "linear"),
+    ]

@@ -1,0 +1,99 @@
+"""Multi-head attention (Vaswani et al. 2017) in the form of PyTorch's `MultiheadAttention`."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Initializer
+
+from medjax.nn.dropout import Dropout
+from medjax.nn.linear import Linear
+from medjax.precision import at_least_float32
+
+
+class AttentionInput(nn.Module):
+    """The projections to query, key and value: one kernel [width, 3 width] in that order."""
+
+    kernel_init: Initializer
+    use_bias: bool = True
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: jax.Array, memory: jax.Array | None
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Project queries of x [..., position, width]; keys and values of `memory`, None: of x."""
+        width = x.shape[-1]
+        kernel = self.param("kernel", self.kernel_init, (width, 3 * width), jnp.float32)
+        kernel = kernel.astype(self.dtype)
+        bias = jnp.zeros((3 * width,), self.dtype)
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (3 * width,), jnp.float32)
+            bias = bias.astype(self.dtype)
+        x = x.astype(self.dtype)
+        if memory is None:
+            query, key, value = jnp.split(x @ kernel + bias, 3, axis=-1)
+            return query, key, value
+        query = x @ kernel[:, :width] + bias[:width]
+        key, value = jnp.split(
+            memory.astype(self.dtype) @ kernel[:, width:] + bias[width:], 2, axis=-1
+        )
+        return query, key, value
+
+
+class MultiHeadAttention(nn.Module):
+    """Self-attention, or attention to a memory; biases start at 0.
+
+    The kernel of the input is drawn by Glorot's rule, that of the output by PyTorch's default,
+    unless initialisers are given.
+    """
+
+    heads: int
+    dropout: float = 0.0
+    """Of attention probabilities, in training."""
+    input_bias: bool = True
+    input_init: Initializer | None = None
+    output_init: Initializer | None = None
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self,
+        x: jax.Array,
+        memory: jax.Array | None = None,
+        allowed: jax.Array | None = None,
+        *,
+        train: bool,
+    ) -> tuple[jax.Array, jax.Array]:
+        """Attend from x [batch, query, width].
+
+        Args:
+            x: queries.
+            memory: [batch, key, width]; None: x itself.
+            allowed: bool, broadcast to [batch, head, query, key]: what may be attended to.
+            train: apply dropout (rng "dropout").
+
+        Returns:
+            [batch, query, width], and the probabilities [batch, head, query, key] before dropout.
+        """
+        width = x.shape[-1]
+        init = self.input_init or nn.initializers.xavier_uniform()
+        projected = AttentionInput(init, self.input_bias, self.dtype, name="input")(x, memory)
+        query, key, value = (
+            p.reshape(*p.shape[:-1], self.heads, width // self.heads) for p in projected
+        )
+        scores = jnp.einsum("bqhd,bkhd->bhqk", query * query.shape[-1] ** -0.5, key)
+        scores = at_least_float32(scores)
+        if allowed is not None:
+            # A finite minimum: where nothing is allowed there is some number, not NaN.
+            scores = jnp.where(allowed, scores, jnp.finfo(scores.dtype).min)
+        attention = jax.nn.softmax(scores)
+        kept = Dropout(self.dropout)(attention.astype(value.dtype), train=train)
+        mixed = jnp.einsum("bhqk,bkhd->bqhd", kept, value).reshape(x.shape)
+        out = Linear(
+            width,
+            kernel_init=self.output_init,
+            bias_init=nn.initializers.zeros,
+            dtype=self.dtype,
+            name="output",
+        )
+        return out(mixed), attention

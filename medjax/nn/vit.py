@@ -1,0 +1,181 @@
+"""Vision transformers (Dosovitskiy et al. 2021) in timm's form: pre-norm, learned positions."""
+
+from functools import partial
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from medjax.nn.activations import gelu
+from medjax.nn.attention import MultiHeadAttention
+from medjax.nn.dropout import Dropout
+from medjax.nn.initializers import uniform
+from medjax.nn.linear import Linear
+
+EPSILON = 1e-6
+"""Of LayerNorm."""
+_normal = nn.initializers.normal(0.02)
+
+
+class ViTConfig(NamedTuple):
+    """Sizes of a vision transformer; the defaults are ViT-B/16."""
+
+    image_size: int = 224
+    """Height and width, a multiple of `patch_size`."""
+    patch_size: int = 16
+    width: int = 768
+    layers: int = 12
+    heads: int = 12
+    mlp_ratio: float = 4.0
+    qkv_bias: bool = True
+    class_token: bool = True
+    dropout: float = 0.0
+    attention_dropout: float = 0.0
+    drop_path: float = 0.0
+    """Probability that the last block's branches are left out for an image (stochastic depth,
+    Huang et al. 2016); it rises linearly from 0 at the first block."""
+
+    @property
+    def patches(self) -> int:
+        """Number of patches of an image."""
+        return (self.image_size // self.patch_size) ** 2
+
+
+VITS = {
+    "vit_tiny_patch16_224": ViTConfig(width=192, heads=3),
+    "vit_small_patch16_224": ViTConfig(width=384, heads=6),
+    "vit_base_patch16_224": ViTConfig(),
+    "vit_large_patch16_224": ViTConfig(width=1024, layers=24, heads=16),
+}
+"""By timm's names."""
+
+
+class PatchEmbedding(nn.Module):
+    """Images [batch, height, width, channels] -> patches [batch, patch, features], row by row."""
+
+    patch_size: int
+    features: int
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: jax.Array) -> jax.Array:
+        """Raise ValueError where an image is not whole patches."""
+        size, (batch, height, width, channels) = self.patch_size, images.shape
+        if height % size or width % size:
+            raise ValueError(f"an image of {height} x {width} has no whole patches of {size}")
+        fan = size * size * channels
+        kernel_shape = (size, size, channels, self.features)
+        kernel = self.param("kernel", uniform(fan**-0.5), kernel_shape, jnp.float32)
+        bias = self.param("bias", uniform(fan**-0.5), (self.features,), jnp.float32)
+        # A convolution whose windows lie side by side is one matrix product.
+        x = images.reshape(batch, height // size, size, width // size, size, channels)
+        x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, -1, fan).astype(self.dtype)
+        return x @ kernel.reshape(fan, -1).astype(self.dtype) + bias.astype(self.dtype)
+
+
+class Mlp(nn.Module):
+    """Two linear layers with GELU between, dropout after each."""
+
+    hidden: int
+    dropout: float = 0.0
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        linear = partial(
+            Linear, kernel_init=_normal, bias_init=nn.initializers.zeros, dtype=self.dtype
+        )
+        hidden = gelu(linear(self.hidden, name="hidden")(x))
+        hidden = Dropout(self.dropout)(hidden, train=train)
+        return Dropout(self.dropout)(linear(x.shape[-1], name="output")(hidden), train=train)
+
+
+class Block(nn.Module):
+    """Self-attention and a perceptron, each normalised first and added to its input."""
+
+    config: ViTConfig
+    drop_path: float = 0.0
+    dtype: jnp.dtype = jnp.float32
+
+    def setup(self) -> None:
+        config = self.config
+        self.attention_norm, self.mlp_norm = layer_norm(self.dtype), layer_norm(self.dtype)
+        self.attention = MultiHeadAttention(
+            config.heads,
+            dropout=config.attention_dropout,
+            input_bias=config.qkv_bias,
+            input_init=_normal,
+            output_init=_normal,
+            dtype=self.dtype,
+        )
+        self.mlp = Mlp(round(config.width * config.mlp_ratio), config.dropout, self.dtype)
+        self.dropout = Dropout(config.dropout)
+        self.drop = Dropout(self.drop_path, shared=(1, 2))
+
+    def __call__(
+        self, x: jax.Array, allowed: jax.Array | None = None, *, train: bool
+    ) -> tuple[jax.Array, jax.Array]:
+        """x [batch, token, width] -> the same, attention [batch, head, token, token].
+
+        allowed: bool, broadcast to the attention's shape.
+        """
+        mixed, attention = self.attention(self.attention_norm(x), allowed=allowed, train=train)
+        x = x + self.drop(self.dropout(mixed, train=train), train=train)
+        x = x + self.drop(self.mlp(self.mlp_norm(x), train=train), train=train)
+        return x, attention
+
+
+class ViT(nn.Module):
+    """Images [batch, height, width, 3] -> tokens [batch, 1 + patch, width], the class token first.
+
+    Without a class token there are the patches alone, row by row.
+    """
+
+    config: ViTConfig = ViTConfig()
+    dtype: jnp.dtype = jnp.float32
+
+    def setup(self) -> None:
+        config = self.config
+        self.embedding = PatchEmbedding(config.patch_size, config.width, self.dtype)
+        if config.class_token:
+            shape = (1, 1, config.width)
+            self.class_token = self.param("class_token", _normal, shape, jnp.float32)
+        tokens = config.patches + config.class_token
+        self.positions = self.param("positions", _normal, (1, tokens, config.width), jnp.float32)
+        last = max(config.layers - 1, 1)
+        self.blocks = [
+            Block(config, config.drop_path * index / last, self.dtype)
+            for index in range(config.layers)
+        ]
+        self.norm = layer_norm(self.dtype)
+        self.dropout = Dropout(config.dropout)
+
+    def embed(self, images: jax.Array, *, train: bool) -> jax.Array:
+        """Return what the first block reads: patches, class token and positions.
+
+        Raises:
+            ValueError: images of another size than the positions are for.
+        """
+        x = self.embedding(images)
+        if x.shape[1] != self.config.patches:
+            raise ValueError(
+                f"images of {images.shape[1]} x {images.shape[2]}, but this transformer is for "
+                f"{self.config.image_size} x {self.config.image_size}"
+            )
+        if self.config.class_token:
+            first = jnp.broadcast_to(self.class_token, (len(x), 1, x.shape[-1]))
+            x = jnp.concatenate([first.astype(x.dtype), x], 1)
+        return self.dropout(x + self.positions.astype(x.dtype), train=train)
+
+    def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+        """Return the tokens after the last norm; dropout draws from the rng "dropout"."""
+        x = self.embed(images, train=train)
+        for block in self.blocks:
+            x, _ = block(x, train=train)
+        return self.norm(x)
+
+
+def layer_norm(dtype: jnp.dtype) -> nn.LayerNorm:
+    """Return a LayerNorm; the fast variance, E[x^2] - E[x]^2, loses digits."""
+    return nn.LayerNorm(EPSILON, dtype=dtype, use_fast_variance=False)
