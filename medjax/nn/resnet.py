@@ -59,10 +59,13 @@ class Stem(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array | None, *, train: bool) -> jax.Array:
+    def before_pooling(self, x: jax.Array, mask: jax.Array | None, *, train: bool) -> jax.Array:
+        """Return the map [batch, height / 2, width / 2, features] after the ReLU."""
         x = Convolution(self.features, 7, 2, kaiming_out, self.dtype)(x)
-        x = nn.relu(BatchNorm(groups=self.groups, dtype=self.dtype)(x, mask, train=train))
-        return max_pool(x)
+        return nn.relu(BatchNorm(groups=self.groups, dtype=self.dtype)(x, mask, train=train))
+
+    def __call__(self, x: jax.Array, mask: jax.Array | None, *, train: bool) -> jax.Array:
+        return max_pool(self.before_pooling(x, mask, train=train))
 
 
 class Stage(nn.Module):
@@ -161,3 +164,6 @@ RESNETS = {
     "resnet50": ResNetSize((3, 4, 6, 3), bottleneck=True),
     "resnet101": ResNetSize((3, 4, 23, 3), bottleneck=True),
 }
+
+SMALL_RESNETS = {"resnet4": (1,), "resnet10": (1, 1, 1, 1)}
+"""Stage sizes of networks smaller than any published one, of basic blocks, for demos and tests."""

@@ -3,6 +3,8 @@
     optimizer.name           "adam" | "adamw" | "sgd" | "keras_adam" | "radam"
     optimizer.learning_rate  the peak rate
     optimizer.schedule       "constant" | "warmup_cosine"
+    optimizer.decay_rule     "all" (where a config has no such field) | "matrices": weight decay
+                             leaves biases, scales and single numbers alone
     optimizer.plateau        halve on a plateau of the monitored loss, as torch's ReduceLROnPlateau
 
 Epsilon stands outside the root and moments are bias-corrected, as in PyTorch, so that a step here
@@ -11,6 +13,7 @@ the first step it counts 32 times as much. "radam" is the rectified Adam of Tens
 and others, 2020), which takes plain momentum while the variance cannot be told yet.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -74,18 +77,37 @@ def scale_by_keras_adam(b1: float, b2: float, eps: float) -> optax.GradientTrans
     return optax.GradientTransformation(init, update)
 
 
-def make_optimizer(options: ConfigDict, total_steps: int) -> optax.GradientTransformation:
+def matrices(params: optax.Params) -> Any:
+    """Return True for the arrays of two or more axes, False for the others."""
+    return jax.tree.map(lambda leaf: leaf.ndim >= 2, params)
+
+
+def decay_mask(rule: str) -> Callable[[optax.Params], Any] | None:
+    """Return which arrays decay by `optimizer.decay_rule`; None: all."""
+    rules = {"all": None, "matrices": matrices}
+    if rule not in rules:
+        raise UsageError(
+            f"optimizer.decay_rule {rule!r} is none of {', '.join(rules)}{nearest(rule, rules)}"
+        )
+    return rules[rule]
+
+
+def make_optimizer(
+    options: ConfigDict, total_steps: int, rate: optax.Schedule | None = None
+) -> optax.GradientTransformation:
     """Build the optax transformation that an `optimizer` section describes.
 
     `clip_norm` above 0 clips the global gradient norm first. Weight decay of "adamw" is decoupled;
-    that of the others is added to the gradient, as PyTorch does.
+    that of the others is added to the gradient, as PyTorch does. `rate` stands in for the
+    section's own schedule, for a system that has one of a kind.
     """
-    rate = learning_rate(options, total_steps)
+    rate = rate or learning_rate(options, total_steps)
+    decays = decay_mask(options.get("decay_rule", "all"))
     chain = []
     if options.clip_norm > 0:
         chain.append(optax.clip_by_global_norm(options.clip_norm))
     if options.name != "adamw" and options.weight_decay > 0:
-        chain.append(optax.add_decayed_weights(options.weight_decay))
+        chain.append(optax.add_decayed_weights(options.weight_decay, decays))
     if options.name == "adam":
         chain.append(optax.adam(rate, b1=options.b1, b2=options.b2, eps=options.eps))
     elif options.name == "adamw":
@@ -96,6 +118,7 @@ def make_optimizer(options: ConfigDict, total_steps: int) -> optax.GradientTrans
                 b2=options.b2,
                 eps=options.eps,
                 weight_decay=options.weight_decay,
+                mask=decays,
             )
         )
     elif options.name == "keras_adam":

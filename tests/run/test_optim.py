@@ -7,6 +7,7 @@ import optax
 import pytest
 from ml_collections import ConfigDict
 
+from medjax.errors import UsageError
 from medjax.run.optim import make_optimizer
 
 RATE, B1, B2 = 0.01, 0.9, 0.999
@@ -66,3 +67,28 @@ def test_epsilon_counts_more_than_in_the_textbook() -> None:
     """Small gradients tell the two forms of Adam apart, large ones do not."""
     ratio = steps_of("keras_adam", 1e-7)[0] / steps_of("adam", 1e-7)[0]
     assert ratio[0] < 0.2 and ratio[4] == pytest.approx(1, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_decay_of_matrices_leaves_vectors_alone(name: str) -> None:
+    options = {"name": name, "learning_rate": RATE, "schedule": "constant", "b1": B1, "b2": B2}
+    options |= {"eps": 1e-8, "weight_decay": 0.5, "clip_norm": 0.0, "decay_rule": "matrices"}
+    params = {"kernel": np.ones((2, 2), np.float32), "bias": np.ones(2, np.float32)}
+    still = {"kernel": np.zeros((2, 2), np.float32), "bias": np.zeros(2, np.float32)}
+    optimizer = make_optimizer(ConfigDict(options), 8)
+    updates, _ = optimizer.update(still, optimizer.init(params), params)
+    assert (np.asarray(updates["kernel"]) < 0).all() and not np.asarray(updates["bias"]).any()
+    with pytest.raises(UsageError, match="decay_rule 'matrix' .* did you mean 'matrices'"):
+        make_optimizer(ConfigDict(options | {"decay_rule": "matrix"}), 8)
+
+
+def test_a_rate_of_ones_own_stands_in_for_the_schedule() -> None:
+    options = {"name": "sgd", "learning_rate": RATE, "schedule": "constant", "momentum": 0.0}
+    options |= {"weight_decay": 0.0, "clip_norm": 0.0}
+    optimizer = make_optimizer(ConfigDict(options), 8, lambda step: 1.0 + step)
+    params = {"w": np.ones(1, np.float32)}
+    state, seen = optimizer.init(params), []
+    for _ in range(3):
+        updates, state = optimizer.update(params, state, params)
+        seen.append(float(updates["w"][0]))
+    assert seen == [-1, -2, -3]

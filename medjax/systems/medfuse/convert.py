@@ -14,7 +14,7 @@ from medjax.data.mimic_iv.diagnoses import load_phenotypes
 from medjax.data.mimic_iv.normalizer import published_normalizer
 from medjax.data.mimic_iv.rules import Rules
 from medjax.errors import UsageError, nearest
-from medjax.nn.resnet import RESNETS
+from medjax.nn.resnet import RESNETS, SMALL_RESNETS
 from medjax.nn.torch_names import (
     Layer,
     StateDict,
@@ -25,7 +25,6 @@ from medjax.nn.torch_names import (
     under,
 )
 from medjax.systems.medfuse import published
-from medjax.systems.medfuse.network import SMALL_RESNETS
 from medjax.systems.medfuse.positions import LAST
 from medjax.systems.medfuse.recognise import describe, published_shapes
 from medjax.weights.converter import Converter, Fields, Model

@@ -7,14 +7,12 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from medjax.nn.resnet import SMALL_RESNETS
 from medjax.run.system import Batch, Variables
 from medjax.systems.medfuse.base import TwoEncoders
 from medjax.systems.medfuse.daft import DAFT
 from medjax.systems.medfuse.mmtm import MMTM
 from medjax.systems.medfuse.model import MedFuse
-
-SMALL_RESNETS = {"resnet4": (1,), "resnet10": (1, 1, 1, 1)}
-"""Blocks of the stages of networks smaller than any published one, for the demo and tests."""
 
 
 def make_model(stage: ConfigDict, classes: int, precision: str) -> TwoEncoders:
