@@ -1,0 +1,1 @@
+"""Knowledge-enhanced pre-training on films and the triplets of their reports (MedKLIP)."""
