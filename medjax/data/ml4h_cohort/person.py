@@ -1,6 +1,6 @@
 """One participant on the way from an HD5 file to the prepared cohort."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -40,14 +40,18 @@ class Person(NamedTuple):
     """[height, width, frame]"""
 
 
-def read_person(name: str, root: Path, ecg: EcgOptions, mri: MriOptions) -> Person:
-    """Read both modalities of `<sample_id>.hd5`; what cannot be used is told, not raised."""
-    path = root / name
-    return Person(
-        sample_id_of(name),
-        _part(path, partial(ecg_tensor, options=ecg)),
-        _part(path, partial(mri_tensor, options=mri)),
-    )
+def read_person(
+    name: str,
+    root: Path,
+    ecg: EcgOptions,
+    mri: MriOptions,
+    modalities: Collection[str] = ("ecg", "mri"),
+) -> Person:
+    """Read `modalities` of `<sample_id>.hd5`; what cannot be used is told, not raised."""
+    readers = {"ecg": partial(ecg_tensor, options=ecg), "mri": partial(mri_tensor, options=mri)}
+    parts = dict.fromkeys(readers, Part(None, "not asked for"))
+    parts |= {modality: _part(root / name, readers[modality]) for modality in modalities}
+    return Person(sample_id_of(name), **parts)
 
 
 def sample_id_of(name: str) -> str:
