@@ -124,5 +124,64 @@ def normalise_grey(
 
     The channels are equal before their own `mean` and `std` are applied.
     """
-    unit = images.astype(np.float32)[..., None] / np.float32(255)
+    return normalise(images[..., None], mean, std)
+
+
+def normalise(
+    images: np.ndarray,
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    std: tuple[float, ...] = IMAGENET_STD,
+) -> np.ndarray:
+    """Scale to [0, 1] and standardise by channel: uint8 [..., channels] -> float32."""
+    unit = images.astype(np.float32) / np.float32(255)
     return (unit - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+
+
+def stretch(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Bring both sides to `size`, whatever their proportion; PIL bilinear with antialias."""
+    if pixels.shape[:2] == (size, size):
+        return pixels
+    resized = Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(resized)
+
+
+class Crop(NamedTuple):
+    """A random part of an image."""
+
+    area: tuple[float, float] = (0.2, 1.0)
+    """Share of the area, uniform."""
+    ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    """Width by height, uniform in its logarithm."""
+
+
+ATTEMPTS = 10
+"""Parts drawn until one lies inside the image; then the middle is taken."""
+
+
+def random_resized_crop(
+    pixels: np.ndarray, generator: np.random.Generator, size: int, crop: Crop
+) -> np.ndarray:
+    """Cut out a random part and bring it to [size, size], PIL bicubic: torchvision's transform."""
+    top, left, height, width = crop_box(pixels.shape[0], pixels.shape[1], generator, crop)
+    part = Image.fromarray(pixels[top : top + height, left : left + width])
+    return np.asarray(part.resize((size, size), Image.Resampling.BICUBIC))
+
+
+def crop_box(
+    height: int, width: int, generator: np.random.Generator, crop: Crop
+) -> tuple[int, int, int, int]:
+    """Draw top, left, height and width of a part; always as many draws."""
+    draws = generator.random((ATTEMPTS, 4))
+    low, high = np.log(crop.ratio[0]), np.log(crop.ratio[1])
+    for area, ratio, down, right in draws:
+        target = height * width * (crop.area[0] + area * (crop.area[1] - crop.area[0]))
+        shape = math.exp(low + ratio * (high - low))
+        w, h = round(math.sqrt(target * shape)), round(math.sqrt(target / shape))
+        if 0 < w <= width and 0 < h <= height:
+            return int(down * (height - h + 1)), int(right * (width - w + 1)), h, w
+    h, w = height, width
+    if width / height < crop.ratio[0]:
+        h = round(width / crop.ratio[0])
+    elif width / height > crop.ratio[1]:
+        w = round(height * crop.ratio[1])
+    return (height - h) // 2, (width - w) // 2, h, w

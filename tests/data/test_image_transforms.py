@@ -5,11 +5,16 @@ import pytest
 
 from medjax.data.image_transforms import (
     Augmentation,
+    Crop,
     affine,
     center_crop,
+    crop_box,
     eval_view,
+    normalise,
     normalise_grey,
+    random_resized_crop,
     resize_shorter,
+    stretch,
     train_view,
 )
 
@@ -91,3 +96,31 @@ def test_normalising_undone_gives_the_film():
     restored = (channels * std + mean) * 255
     np.testing.assert_allclose(restored, np.repeat(FILM[..., None], 3, -1), atol=1e-3)
     assert channels.dtype == np.float32
+
+
+def test_a_stretched_film_is_square():
+    assert stretch(FILM, 32).shape == (32, 32)
+    square = FILM[:70]
+    assert stretch(square, 70) is square
+
+
+def test_colours_are_standardised_by_channel():
+    grey = FILM[:4, :4]
+    assert np.array_equal(normalise(np.repeat(grey[..., None], 3, -1)), normalise_grey(grey))
+
+
+def test_random_crops_keep_to_area_and_ratio():
+    generator, crop = np.random.default_rng(0), Crop()
+    boxes = np.array([crop_box(200, 220, generator, crop) for _ in range(300)])
+    top, left, height, width = boxes.T
+    assert ((top >= 0) & (left >= 0)).all()
+    assert ((top + height <= 200) & (left + width <= 220)).all()
+    area, ratio = height * width / (200 * 220), width / height
+    assert area.min() > 0.19 and area.max() <= 1 and np.ptp(area) > 0.6
+    assert ratio.min() > 0.73 and ratio.max() < 1.36
+    assert random_resized_crop(FILM, generator, 24, crop).shape == (24, 24)
+
+
+def test_a_crop_that_never_fits_is_the_middle():
+    crop = Crop(area=(1.0, 1.0), ratio=(0.75, 1.3))
+    assert crop_box(20, 100, np.random.default_rng(0), crop) == (0, 37, 20, 26)
