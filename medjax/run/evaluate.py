@@ -11,13 +11,11 @@ import pandas as pd
 from jax.sharding import Mesh
 
 from medjax.data import pipeline
+from medjax.data.batching import EVALUATION
 from medjax.files import write_atomic
 from medjax.metrics.metric import Metric
 from medjax.run import sharding
 from medjax.run.system import Batch, BatchPlan, Outputs, System, Variables, with_resident
-
-EVALUATION = -1
-"""The epoch under which `plan` gives the fixed order of an evaluation."""
 
 Predicted = dict[str, tuple[np.ndarray, Outputs]]
 """{split: (positions [n], outputs)}"""

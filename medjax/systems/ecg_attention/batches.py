@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from medjax.data.batching import EVALUATION, generator, padded
 from medjax.data.ecg.cleaning import cleaning_matrix
 from medjax.data.ecg.leads import rows_of
 from medjax.data.ecg.r_peaks import find_r_peaks
@@ -23,18 +24,12 @@ from medjax.systems.ecg_attention.items import (
     window,
 )
 
-EVALUATION = -1
 FASTEST = 4.0
 """Beats a second for which there is room in "peaks"."""
 NO_PEAK = -1
 SPLITS = ("train", "validation", "test", "all")
 BLOCK = 512
 """Recordings read at once for the device."""
-
-
-def generator(seed: int, *words: int) -> np.random.Generator:
-    """Return the generator of one draw: the same for the same words, on every machine."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, *words))))
 
 
 class Sizes(NamedTuple):
@@ -179,11 +174,6 @@ class Batches:
         target, signal = targets_and_inputs(raw, batch["cleaner"], self._options)
         peaks = batch["stored_peaks"][index]
         return {**batch, "target": target, "signal": signal, "peaks": peaks}
-
-
-def padded(column: np.ndarray, rows: int) -> np.ndarray:
-    """Return a column with zeros below, `rows` long."""
-    return np.pad(column, [(0, rows - len(column))] + [(0, 0)] * (column.ndim - 1))
 
 
 def identity_columns(records: Any, positions: np.ndarray) -> Mapping[str, np.ndarray]:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from medjax.data.batching import padded
 from medjax.data.tables import decimals, read_table
 from medjax.errors import UserError
 from medjax.metrics.metric import Metric
@@ -22,7 +23,6 @@ from medjax.metrics.survival.cox_regression import CoxRegression, fit_cox
 from medjax.metrics.tables import Table
 from medjax.run.system import Batch, BatchPlan, Outputs, System, Variables
 from medjax.systems.ecg_attention import risk_evaluation as evaluation
-from medjax.systems.ecg_attention.batches import padded
 from medjax.systems.ecg_attention.cohort import Cohort, fold_of, identity_columns
 from medjax.systems.ecg_attention.data import Data
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
+from medjax.data.batching import EVALUATION, generator, padded
 from medjax.data.ecg.labels import DAYS
 from medjax.data.ecg.leads import rows_of
 from medjax.data.ecg.records import EcgSet, Records
@@ -13,7 +14,7 @@ from medjax.data.ecg.standardize import standardize
 from medjax.data.stratified import nested_folds, stratified_batches
 from medjax.errors import UserError
 from medjax.run.system import BatchPlan
-from medjax.systems.ecg_attention.batches import EVALUATION, Sizes, generator, padded
+from medjax.systems.ecg_attention.batches import Sizes
 from medjax.systems.ecg_attention.items import window
 
 BLOCK = 512

@@ -5,18 +5,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from ml_collections import ConfigDict
 
+from medjax.data.batching import EVALUATION, generator
 from medjax.data.image_transforms import Augmentation, eval_view, train_view
 from medjax.run.system import BatchPlan
 from medjax.systems.medfuse.data import NO_FILM, Data, normalise
 from medjax.systems.medfuse.pairing import pairing
 from medjax.systems.medfuse.parts import Part, fill, is_hourly, parts_of
-
-EVALUATION = -1
-
-
-def generator(seed: int, *words: int) -> np.random.Generator:
-    """Return the generator of one draw: the same for the same words, on every machine."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, *words))))
 
 
 def bucket(hours: int, buckets: Sequence[int]) -> int:

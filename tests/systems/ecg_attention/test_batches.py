@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from medjax.data.batching import EVALUATION
 from medjax.data.ecg.leads import EIGHT_LEADS, LEADS
 from medjax.errors import UserError
 from medjax.run.system import with_resident
-from medjax.systems.ecg_attention.batches import EVALUATION, Batches, Sizes
+from medjax.systems.ecg_attention.batches import Batches, Sizes
 from medjax.systems.ecg_attention.items import InputOptions
 from tests.systems.ecg_attention.recordings import ecg_set
 

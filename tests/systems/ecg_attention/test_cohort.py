@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
+from medjax.data.batching import EVALUATION
 from medjax.errors import UserError
-from medjax.systems.ecg_attention.batches import EVALUATION, Sizes
+from medjax.systems.ecg_attention.batches import Sizes
 from medjax.systems.ecg_attention.cohort import Cohort, CohortBatches, cohort_folds
 
 FOLDS = ConfigDict({"folds": 2, "validation_share": 0.2})

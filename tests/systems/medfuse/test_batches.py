@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from medjax.data.batching import EVALUATION
 from medjax.errors import UserError
 from medjax.run.words import load_config
-from medjax.systems.medfuse.batches import EVALUATION, Batches, bucket
+from medjax.systems.medfuse.batches import Batches, bucket
 from medjax.systems.medfuse.data import NO_FILM, Data, Films, Stays, normalise
 from medjax.systems.medfuse.system import build
 
