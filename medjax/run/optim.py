@@ -59,8 +59,9 @@ def scale_by_keras_adam(b1: float, b2: float, eps: float) -> optax.GradientTrans
     """
 
     def init(params: optax.Params) -> optax.ScaleByAdamState:
-        zeros = jax.tree.map(jnp.zeros_like, params)
-        return optax.ScaleByAdamState(jnp.zeros((), jnp.int32), zeros, zeros)
+        # Two trees: a buffer that stands in a state twice cannot be donated.
+        mu, nu = (jax.tree.map(jnp.zeros_like, params) for _ in range(2))
+        return optax.ScaleByAdamState(jnp.zeros((), jnp.int32), mu, nu)
 
     def update(
         grads: optax.Updates, state: optax.ScaleByAdamState, params: optax.Params | None = None
