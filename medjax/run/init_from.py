@@ -109,6 +109,25 @@ def start_from(
     return traverse_util.unflatten_dict(flat)
 
 
+def joined(
+    shapes: Mapping[str, Any], entries: Sequence[Sequence[str]], place: Place
+) -> dict[str, Any]:
+    """Return the weights that the parts of an `init_from` make together, for these shapes.
+
+    Raises:
+        UserError: the parts leave variables of the model open; they are listed.
+    """
+    found = start_from(shapes, entries, place)
+    flat: Flat = traverse_util.flatten_dict(found)
+    missing = ["/".join(p) for p, x in flat.items() if isinstance(x, jax.ShapeDtypeStruct)]
+    if missing:
+        raise UserError(
+            f"{place.stage}.init_from: {listed('missing', missing)}of {len(flat)} names: name "
+            "weights for every part of the model"
+        )
+    return found
+
+
 def fitting(shapes: Mapping[str, Any], source: Source) -> dict[str, Any]:
     """Return the weights of `source` for a model whose variables have these shapes.
 

@@ -95,6 +95,7 @@ class Stage:
         """Write the predictions of every split of the data at hand; labels may be absent."""
         system, variables = self.trained()
         predictor = self.predictor(system)
+        predicted: Predicted = {}
         for split in system.splits:
             positions, outputs = predictor.split(variables, split)
             if len(positions):
@@ -102,12 +103,16 @@ class Stage:
                 write_predictions(path, system, split, positions, outputs)
                 say(f"  {len(positions)} predictions in {path}")
                 self.draw_pages(system, variables, split, outputs)
+                predicted[split] = positions, outputs
+        self.export(system, predicted)
 
     def trained(self) -> tuple[System, Variables]:
         """Return the system and its trained weights."""
+        given: Any = self.options.init_from
         source = init_from.Source(self.folder, "best")
+        in_parts = not (self.checkpoints.steps() or isinstance(given, str))
         if not self.checkpoints.steps():
-            text = self.options.init_from
+            text = given[0][1] if in_parts else given
             source = init_from.find_source(text, self.place)
         artefacts = init_from.read_artefacts(source)
         artefacts["fitted"] = read_fitted(source.folder)
@@ -119,6 +124,8 @@ class Stage:
             )
         example = with_resident(self.example_batch(system), system.resident)
         shapes = jax.eval_shape(system.init, self.key, example)
+        if in_parts:
+            return system, init_from.joined(shapes, given, self.place)
         return system, init_from.fitting(shapes, source)
 
     def initial_variables(self, system: System, resident: Mapping[str, jax.Array]) -> Variables:
@@ -188,6 +195,7 @@ class Stage:
                 path = self.folder / f"predictions-{split}.parquet"
                 write_predictions(path, system, split, positions, outputs)
                 self.draw_pages(system, variables, split, outputs)
+        self.export(system, {s: pair for s, pair in predicted.items() if len(pair[0])})
         return {
             split: {name: metric.to_json() for name, metric in sorted(of_split.items())}
             for split, of_split in metrics.items()
@@ -221,6 +229,11 @@ class Stage:
             drawn += 1
         if drawn:
             say(f"  {drawn} pages of the {split} split in {folder}")
+
+    def export(self, system: System, predicted: Predicted) -> None:
+        """Let the system write its own files of all predictions into the stage's folder."""
+        if jax.process_index() == 0:
+            system.export(self.folder, predicted)
 
     def write_tables(self, system: System, metrics: Mapping) -> None:
         """Write the system's own tables into the run's `tables` folder."""

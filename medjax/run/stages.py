@@ -29,6 +29,7 @@ from medjax.run.replicas import (
 )
 from medjax.run.report.comparison import write_comparisons
 from medjax.run.report.tables import results_table
+from medjax.run.source_name import parse_source
 from medjax.run.stage import Stage, say
 from medjax.run.stage_training import train_and_evaluate
 
@@ -164,9 +165,7 @@ def check_starts(config: ConfigDict, workdir: Path, copies: Sequence[Replica]) -
 
 def with_weights(runs: Sequence[Stage], workdir: Path) -> list[Stage]:
     """Return the stages that can be evaluated; the others are named and left out."""
-    known = [
-        run for run in runs if run.checkpoints.steps() or isinstance(run.options.init_from, str)
-    ]
+    known = [run for run in runs if run.checkpoints.steps() or names_weights(run)]
     if not known:
         raise UserError(
             f"{workdir} holds no checkpoint: train first, or name trained weights with "
@@ -176,6 +175,14 @@ def with_weights(runs: Sequence[Stage], workdir: Path) -> list[Stage]:
         if run not in known:
             say(f"stage {run.label} has no weights and is left out")
     return known
+
+
+def names_weights(run: Stage) -> bool:
+    """Tell whether `init_from` names weights from elsewhere for the whole network, or its parts."""
+    given: Any = run.options.init_from
+    if not given or isinstance(given, str):
+        return bool(given)
+    return not any(parse_source(entry[1]).name in run.place.stages for entry in given)
 
 
 def read_json(path: Path) -> dict[str, Any]:

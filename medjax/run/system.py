@@ -19,6 +19,7 @@ which are called when all of them are done (`medjax.run.compare`).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -97,6 +98,10 @@ def no_tables(split: str, metrics: Mapping[str, Metric]) -> Mapping[str, Table]:
     return {}
 
 
+def export_nothing(folder: Path, predicted: Mapping[str, tuple[np.ndarray, Outputs]]) -> None:
+    """The files of another layout of a system that promises none."""
+
+
 def as_they_are(outputs: Outputs) -> Outputs:
     """The `joinable` of a system whose outputs are as long in every batch."""
     return outputs
@@ -152,6 +157,9 @@ class System(NamedTuple):
     absent."""
     tables: Callable[[str, Mapping[str, Metric]], Mapping[str, Table]] = no_tables
     """(split, metrics) -> {file stem: table} for the final evaluation, as papers print them."""
+    export: Callable[[Path, Mapping[str, tuple[np.ndarray, Outputs]]], None] = export_nothing
+    """(the stage's folder, {split: (positions, outputs)}): writes there what was predicted for all
+    splits in the layout of another program, beside the predictions."""
     fit: Callable[[Mapping[str, Outputs]], Mapping[str, np.ndarray]] | None = None
     """{split: outputs} -> arrays by name, fitted on the frozen outputs of `fit_splits` once the
     best weights are there, and stored beside them (`medjax.run.fit`). `table`, `evaluate` and
