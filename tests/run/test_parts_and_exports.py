@@ -36,7 +36,8 @@ def test_parts_of_runs_predict_as_the_whole_run_does_and_its_files_are_written(t
     source = str(tmp_path / "run")
     folder = predict(tmp_path, (("hidden", source), ("norm", source), ("head", source)))
     one, other = (
-        pd.read_parquet(path / "predictions-test.parquet") for path in (tmp_path / "run/only", folder)
+        pd.read_parquet(path / "predictions-test.parquet")
+        for path in (tmp_path / "run/only", folder)
     )
     pd.testing.assert_frame_equal(one, other)
     assert (folder / "counts.txt").read_text() == "{'train': 70, 'validation': 24, 'test': 10}"
