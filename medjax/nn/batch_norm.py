@@ -29,6 +29,8 @@ class BatchNorm(nn.Module):
     dtype: jnp.dtype = jnp.float32
     unbiased: bool = True
     """Whether it is the unbiased variance that enters the running one."""
+    affine: bool = True
+    """Whether a trained scale and bias follow."""
 
     @nn.compact
     def __call__(self, x: jax.Array, mask: jax.Array | None = None, *, train: bool) -> jax.Array:
@@ -38,8 +40,10 @@ class BatchNorm(nn.Module):
             ValueError: the batch cannot be divided into `groups` equal parts.
         """
         channels = (x.shape[-1],)
-        scale = self.param("scale", nn.initializers.ones, channels, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
+        scale, bias = jnp.ones(channels), jnp.zeros(channels)
+        if self.affine:
+            scale = self.param("scale", nn.initializers.ones, channels, jnp.float32)
+            bias = self.param("bias", nn.initializers.zeros, channels, jnp.float32)
         running_mean = self.variable("batch_stats", "mean", jnp.zeros, channels, jnp.float32)
         running_var = self.variable("batch_stats", "var", jnp.ones, channels, jnp.float32)
         if not train:

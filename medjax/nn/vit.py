@@ -145,11 +145,14 @@ class ViT(nn.Module):
         self.positions = self.param("positions", _normal, (1, tokens, config.width), jnp.float32)
         last = max(config.layers - 1, 1)
         self.blocks = [
-            Block(config, config.drop_path * index / last, self.dtype)
-            for index in range(config.layers)
+            self.make_block(config.drop_path * index / last) for index in range(config.layers)
         ]
         self.norm = layer_norm(self.dtype)
         self.dropout = Dropout(config.dropout)
+
+    def make_block(self, drop_path: float) -> Block:
+        """Return one of the blocks, unnamed."""
+        return Block(self.config, drop_path, self.dtype)
 
     def embed(self, images: jax.Array, *, train: bool) -> jax.Array:
         """Return what the first block reads: patches, class token and positions.

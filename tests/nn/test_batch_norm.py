@@ -28,6 +28,15 @@ def test_statistics_are_those_of_the_batch_and_run_unbiased() -> None:
     np.testing.assert_allclose(stats["var"], 0.9 + 0.1 * flat.var(0, ddof=1), rtol=1e-5)
 
 
+def test_without_scale_and_bias() -> None:
+    x = RNG.normal(3, 2, (5, 4)).astype(np.float32)
+    norm = BatchNorm(affine=False)
+    variables = norm.init(jax.random.key(0), x, train=False)
+    assert list(variables) == ["batch_stats"]
+    y, _ = norm.apply(variables, x, train=True, mutable=["batch_stats"])
+    np.testing.assert_allclose(y, run(x)[0], atol=1e-6)
+
+
 def test_masked_rows_touch_nothing() -> None:
     x = RNG.normal(size=(6, 3, 2)).astype(np.float32)
     mask = np.array([True, True, False, True, False, True])

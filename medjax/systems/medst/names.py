@@ -1,0 +1,54 @@
+"""Published names of the networks of MedST and MGCA, and ours."""
+
+from medjax.nn.resnet import RESNETS, SMALL_RESNETS, ResNetSize
+from medjax.nn.torch_names import Layer, bert_layers, resnet_layers, under, vit_layers
+from medjax.nn.vit import VITS, ViTConfig
+
+
+def view_vit_layers(layers: int) -> list[Layer]:
+    """The table of `ViewViT`: timm's names, and those of the lateral films' expert."""
+    table = vit_layers(layers)
+    for index in range(layers):
+        name, path = f"blocks.{index}", (f"blocks_{index}",)
+        table += [
+            Layer(f"{name}.norm2_l", (*path, "lateral_norm"), "layer_norm"),
+            Layer(f"{name}.mlp_l.fc1", (*path, "lateral_mlp", "hidden"), "linear"),
+            Layer(f"{name}.mlp_l.fc2", (*path, "lateral_mlp", "output"), "linear"),
+        ]
+    return table
+
+
+def head_layers(published: str, path: tuple[str, ...], kind: str) -> list[Layer]:
+    """The table of a `ProjectionHead`; kind: "linear", or "pointwise" where it reads tokens."""
+    name = f"{published}.head"
+    return [
+        Layer(f"{name}.0", (*path, "hidden"), kind),
+        Layer(f"{name}.1", (*path, "hidden_norm"), "batch_norm"),
+        Layer(f"{name}.3", (*path, "output"), kind),
+        Layer(f"{name}.4", (*path, "output_norm"), "batch_norm"),
+    ]
+
+
+def heads_layers() -> list[Layer]:
+    """The table of an encoder's two heads."""
+    return [
+        *head_layers("global_embed", ("global_head",), "linear"),
+        *head_layers("local_embed", ("local_head",), "pointwise"),
+    ]
+
+
+def image_encoder_layers(backbone: str | ViTConfig) -> list[Layer]:
+    """The table of `ImageEncoder`."""
+    if isinstance(backbone, ViTConfig) or backbone in VITS:
+        config = backbone if isinstance(backbone, ViTConfig) else VITS[backbone]
+        network = view_vit_layers(config.layers)
+    else:
+        small = SMALL_RESNETS.get(backbone)
+        size = RESNETS[backbone] if small is None else ResNetSize(small)
+        network = resnet_layers(size.stage_sizes, size.bottleneck)
+    return [*under(network, "model", ("network",)), *heads_layers()]
+
+
+def text_encoder_layers(layers: int) -> list[Layer]:
+    """The table of `TextEncoder`."""
+    return [*under(bert_layers(layers), "model", ("bert",)), *heads_layers()]
