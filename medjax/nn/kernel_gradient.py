@@ -55,7 +55,7 @@ def _kernel_gradient(
 def _part(
     x: jax.Array, dy: jax.Array, size: Sequence[int], strides: Sequence[int], padding: Sides
 ) -> jax.Array:
-    """Return the float32 gradient over a part of the batch."""
+    """Return the gradient over a part of the batch, in float32 or wider."""
     axes, inputs, outputs = len(size), x.shape[-1], dy.shape[-1]
     # [in, last axis, batch, other axes]: the taps' slices then only shorten the other axes.
     padded = jnp.pad(x, ((0, 0), *((max(low, 0), max(high, 0)) for low, high in padding), (0, 0)))
@@ -80,7 +80,7 @@ def _part(
             (1,),
             "VALID",
             dimension_numbers=("NWC", "WIO", "NWC"),
-            preferred_element_type=jnp.float32,
+            preferred_element_type=jnp.promote_types(x.dtype, jnp.float32),
         )
         taps |= {phase + stride * index: columns[:, index] for index in range(count)}
     gradient = jnp.stack([taps[index] for index in range(width)], axis=1)

@@ -213,7 +213,7 @@ def from_torch(layers: Sequence[Layer], state_dict: StateDict) -> dict[str, Any]
         if name not in known:
             raise UserError(f"weight {name!r} belongs to no layer of this network")
         array = known[name]
-        ours = np.ascontiguousarray(array.to_ours(np.asarray(value)))
+        ours = np.asarray(array.to_ours(np.asarray(value)), order="C")
         if array.place is None:
             flat[array.key] = ours
         else:
@@ -245,7 +245,7 @@ def to_torch(layers: Sequence[Layer], variables: Mapping[str, Any]) -> dict[str,
                 value = np.asarray(flat[array.key])
                 if array.place is not None:
                     value = value[array.place]
-                state_dict[array.published] = np.ascontiguousarray(array.to_torch(value))
+                state_dict[array.published] = np.asarray(array.to_torch(value), order="C")
                 named.add(array.key)
                 found = True
         if found:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from medjax.nn.attention import MultiHeadAttention
-from medjax.nn.torch_names import attention_layers, from_torch, to_torch
+from medjax.nn.torch_names import Layer, attention_layers, from_torch, to_torch
 from tests.variables import draw_variables
 
 GENERATOR = np.random.default_rng(0)
@@ -66,3 +66,10 @@ def test_names_round_trip() -> None:
     assert state["decoder.self_attn.in_proj_weight"].shape == (24, 8)
     back = from_torch(table, state)
     jax.tree.map(np.testing.assert_array_equal, back, VARIABLES)
+
+
+def test_a_single_number_keeps_its_shape() -> None:
+    table = [Layer("scale", ("log_scale",), "parameter")]
+    variables = from_torch(table, {"scale": np.float32(2)})
+    assert variables["params"]["log_scale"].shape == ()
+    assert to_torch(table, variables)["scale"].shape == ()

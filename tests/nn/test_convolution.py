@@ -159,3 +159,13 @@ def test_layer_takes_its_rank_from_its_size() -> None:
     assert kernel.shape == (3, 1, 2, 2, 6)
     expected = native(x, kernel, (1, 1, 2), "SAME", groups=2) + bias
     np.testing.assert_allclose(layer.apply(variables, x), expected, atol=1e-5)
+
+
+@pytest.mark.usefixtures("everything_large")
+def test_our_gradient_keeps_double_precision() -> None:
+    with jax.enable_x64(True):
+        x, kernel = drawn(2, 6, 6, 3, dtype=jnp.float64), drawn(3, 3, 3, 4, dtype=jnp.float64)
+        ours = jax.grad(lambda w: jnp.sin(conv(x, w, padding=1)).sum())(kernel)
+        reference = jax.grad(lambda w: jnp.sin(native(x, w, (1, 1), "SAME")).sum())(kernel)
+        assert ours.dtype == jnp.float64
+        np.testing.assert_allclose(ours, reference, rtol=1e-10, atol=1e-12)
