@@ -39,7 +39,7 @@ class Block(nn.Module):
             self.shortcut_conv = conv(out, 1, self.stride)
             self.shortcut_norm = norm()
 
-    def __call__(self, x: jax.Array, mask: jax.Array | None, *, train: bool) -> jax.Array:
+    def __call__(self, x: jax.Array, mask: jax.Array | None, train: bool) -> jax.Array:
         shortcut = x
         if self.project:
             shortcut = self.shortcut_norm(self.shortcut_conv(x), mask, train=train)
@@ -65,7 +65,11 @@ class Stem(nn.Module):
         return nn.relu(BatchNorm(groups=self.groups, dtype=self.dtype)(x, mask, train=train))
 
     def __call__(self, x: jax.Array, mask: jax.Array | None, *, train: bool) -> jax.Array:
-        return max_pool(self.before_pooling(x, mask, train=train))
+        return self.pool(self.before_pooling(x, mask, train=train))
+
+    def pool(self, x: jax.Array) -> jax.Array:
+        """Halve the map by the maximum of 3x3 windows."""
+        return max_pool(x)
 
 
 class Stage(nn.Module):
@@ -78,10 +82,12 @@ class Stage(nn.Module):
     project: bool
     groups: int = 1
     dtype: jnp.dtype = jnp.float32
+    checkpoint: bool = False
 
     def setup(self) -> None:
+        block = nn.remat(Block, static_argnums=(3,)) if self.checkpoint else Block
         self.blocks = [
-            Block(
+            block(
                 self.features,
                 self.stride if index == 0 else 1,
                 self.bottleneck,
@@ -94,7 +100,7 @@ class Stage(nn.Module):
 
     def __call__(self, x: jax.Array, mask: jax.Array | None, *, train: bool) -> jax.Array:
         for block in self.blocks:
-            x = block(x, mask, train=train)
+            x = block(x, mask, train)
         return x
 
 
@@ -111,6 +117,8 @@ class ResNet(nn.Module):
     groups: int = 1
     """Groups of BatchNorm statistics."""
     dtype: jnp.dtype = jnp.float32
+    checkpoint: bool = False
+    """Whether the gradient computes each block anew instead of keeping its inner maps."""
 
     def setup(self) -> None:
         self.stem = Stem(self.width, self.groups, self.dtype)
@@ -123,6 +131,7 @@ class ResNet(nn.Module):
                 self.bottleneck or index > 0,
                 self.groups,
                 self.dtype,
+                self.checkpoint,
             )
             for index, depth in enumerate(self.stage_sizes)
         ]

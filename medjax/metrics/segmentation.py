@@ -1,0 +1,28 @@
+"""Scores of predicted masks, image by image."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class MaskScores(NamedTuple):
+    """Of every image of a set."""
+
+    dice: np.ndarray
+    """2 |p and t| / (|p| + |t|); of an image without mask 1 where nothing is predicted, else 0."""
+    union: np.ndarray
+    """(|p and t| + 1) / (|p or t| + 1): two empty masks give 1."""
+    positive: np.ndarray
+    """bool, whether the image has a mask."""
+
+
+def mask_scores(probabilities: np.ndarray, masks: np.ndarray, threshold: float = 0.5) -> MaskScores:
+    """Score masks [image, ...] of probabilities above a threshold against true masks (0, 1)."""
+    rows = len(probabilities)
+    predicted = (np.asarray(probabilities) > threshold).reshape(rows, -1)
+    true = (np.asarray(masks) > 0).reshape(rows, -1)
+    both = (predicted & true).sum(1)
+    sizes = predicted.sum(1) + true.sum(1)
+    positive = np.asarray(true.any(1))
+    dice = np.where(positive, 2 * both / np.maximum(sizes, 1), sizes == 0)
+    return MaskScores(dice, (both + 1) / (sizes - both + 1), positive)
