@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from medjax.metrics.calibration import wilson_interval
 from medjax.metrics.metric import Metric
 
 BLOCK = 1024
@@ -43,6 +44,7 @@ def retrieval_metrics(
     group: NDArray,
     names: tuple[str, str],
     at: Sequence[int] = (1, 5, 10),
+    intervals: bool = False,
 ) -> dict[str, Metric]:
     """Return recall at k, the mean reciprocal rank and the median rank, in both directions.
 
@@ -55,6 +57,7 @@ def retrieval_metrics(
         group: [n] whole numbers.
         names: how the two are called: "retrieval/ecg_to_text/recall@1".
         at: the k of recall at k; those above the number of candidates are left out.
+        intervals: give recall at k a 95 % interval over queries (Wilson's; the candidates stay).
     """
     groups, one_of_each = np.unique(group, return_index=True)
     directions = {
@@ -76,8 +79,14 @@ def retrieval_metrics(
         metrics[f"{prefix}/median_rank_by_chance"] = Metric(float(np.median(chance)), n=len(rank))
         for k in at:
             if k < len(gallery):
-                metrics[f"{prefix}/recall@{k}"] = Metric(float((rank <= k).mean()), n=len(rank))
+                metrics[f"{prefix}/recall@{k}"] = _recall(rank, k, intervals)
     return metrics
+
+
+def _recall(rank: NDArray, k: int, interval: bool) -> Metric:
+    found, n = int((rank <= k).sum()), len(rank)
+    low, high = (float(x) for x in wilson_interval(found, n)) if interval else (None, None)
+    return Metric(found / n, low, high, n)
 
 
 def cosines(first: NDArray, second: NDArray) -> NDArray[np.float64]:
