@@ -2,4 +2,5 @@
 
 wordpiece   texts -> token ids
 encoder     texts -> one vector each, by a BERT
+table       texts -> one vector each, by a table that folds new texts in
 """

@@ -41,9 +41,7 @@ class Fusion(nn.Module):
     attention_map: str = "cross_attention"
     """The last layer's attention; or "output_dot_patches", as in the notebook: the softmax over
     patches of (decoder output . patch)."""
-    image_gradient: bool = True
-    """False: no gradient reaches the image network and its projection, as in the notebook."""
-    network_statistics: str = "batch_in_training"
+    backbone_statistics: str = "batch_in_training"
     """Of the image network's BatchNorm; or "batch_always", as in the notebook: of the batch at
     hand, in evaluation too."""
     dtype: jnp.dtype = jnp.float32
@@ -59,13 +57,11 @@ class Fusion(nn.Module):
         self, images: jax.Array, mask: jax.Array | None = None, *, train: bool
     ) -> jax.Array:
         """Return projected patches [batch, patch, width] of standardised images."""
-        by_batch = train or self.network_statistics == "batch_always"
+        by_batch = train or self.backbone_statistics == "batch_always"
         return self.encoder(images, mask, train=by_batch)
 
     def read(self, patches: jax.Array, book: jax.Array, *, train: bool) -> FusionReading:
         """Read patches [batch, patch, width]; book [entity, text_dim]: a vector of each query."""
-        if not self.image_gradient:
-            patches = jax.lax.stop_gradient(patches)
         queries = self.query(book)
         queries = jnp.broadcast_to(queries, (len(patches), *queries.shape))
         found, maps = self.decoder(queries, patches, train=train)

@@ -307,8 +307,7 @@ def fusion_of(case: Case, heads: int, norm: str = "post", dtype: Any = jnp.float
         text_dim=case.weights["proj_text.weight"].shape[1],
         heads=False,
         attention_map="output_dot_patches",
-        image_gradient=False,
-        network_statistics="batch_always",
+        backbone_statistics="batch_always",
         dtype=dtype,
     )
 

@@ -80,14 +80,21 @@ def train_on(
     loss: Callable,
     batches: Sequence[Mapping[str, Any]],
     optimizer: Any,
+    frozen: str = "",
 ) -> tuple[Told, dict[str, np.ndarray], dict[str, np.ndarray]]:
     """Make steps; return each one's scalars, what is asked of the weights, and the weights.
+
+    frozen: the part of the model that does not train.
 
     In float64: the first updates of Adam keep little but the signs of gradients, so that rounding
     alone parts two right float32 runs as soon as a unit stands near the kink of its ReLU.
     """
     unused = ("init", "plan", "collate", "table", "predict", "evaluate")
-    update = Update("all", loss, lambda path: "train", optimizer)
+
+    def role(path: tuple[str, ...]) -> str:
+        return "frozen" if path[0] == frozen else "train"
+
+    update = Update("all", loss, role, optimizer)
     system, scalars = System(**dict.fromkeys(unused), updates=(update,)), []
     with jax.enable_x64(True):
         variables = double(from_torch(table, weights))
@@ -106,9 +113,10 @@ def train(
     loss: Callable,
     batches: Sequence[Mapping[str, Any]],
     optimizer: Any,
+    frozen: str = "",
 ) -> tuple[Told, dict[str, np.ndarray]]:
     """Make a case's steps; return each one's scalars, and what is asked of the weights."""
-    return train_on(case.expected, case.weights, table, loss, batches, optimizer)[:2]
+    return train_on(case.expected, case.weights, table, loss, batches, optimizer, frozen)[:2]
 
 
 def losses_of(scalars: Told, name: str = "loss") -> np.ndarray:
@@ -215,7 +223,7 @@ def resunet_train(case: Case) -> dict[str, np.ndarray]:
 
 @handles("medklip", "cmtalha_train", config={"lr", "steps"})
 def cmtalha_train(case: Case) -> dict[str, np.ndarray]:
-    """The image network is left out: its maps are given."""
+    """The image network is left out: its maps are given. No gradient reaches their projection."""
     config, model = case.config, fusion_of(case, heads=8, dtype=jnp.float64)
 
     def loss(variables, batch, key, step):
@@ -237,7 +245,7 @@ def cmtalha_train(case: Case) -> dict[str, np.ndarray]:
         for step in range(config["steps"])
     ]
     optimizer = optimizer_of(config, config["steps"])
-    scalars, told = train(case, fusion_table(case), loss, batches, optimizer)
+    scalars, told = train(case, fusion_table(case), loss, batches, optimizer, frozen="encoder")
     return {"losses": losses_of(scalars), "accuracy": losses_of(scalars, "accuracy"), **told}
 
 
