@@ -135,7 +135,7 @@ def convert(args: argparse.Namespace) -> None:
     from medjax.weights.files import read_weights
 
     converter = load_converter(args.system)
-    weights = read_weights(args.source)
+    weights = read_weights(args.source, converter.sets)
     ours = own_files.own_record(weights, args.system)
     parts = ours["parts"] if ours else None
     found = conversions.convert(

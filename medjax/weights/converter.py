@@ -97,6 +97,8 @@ class Converter(NamedTuple):
     """What a training run would have stored beside them (`System.artefacts`)."""
     of_stage: Callable[[Mapping[str, Any]], Model] = _of_no_stage
     """The options that `layers` needs, from a stage of a run's config."""
+    sets: tuple[str, ...] = ()
+    """Keys of dictionaries of weights that stand side by side in one file and belong together."""
     is_network: bool = False
     """Whether the weights are one network, to become a part of a system's model."""
     bearing_part: str = ""

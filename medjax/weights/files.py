@@ -6,7 +6,7 @@ stands in the file besides weights (optimisers, hyper-parameters) is neither bui
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -17,7 +17,7 @@ from medjax.errors import UsageError, UserError, nearest
 from medjax.files import write_atomic
 from medjax.weights import keras, safetensors, torch_legacy, torch_zip
 from medjax.weights.errors import MalformedError
-from medjax.weights.state_dict import find_state_dict
+from medjax.weights.state_dict import find_state_dict, nested
 from medjax.weights.tensors import Tensor, read_tensor
 from medjax.weights.unpickle import Opaque
 
@@ -35,7 +35,8 @@ class Weights(NamedTuple):
     tensors: dict[str, np.ndarray]
     """By published name, in the file's order and types; not to be written to."""
     container: str = ""
-    """The key of the dictionary that holds them, "state_dict"; "" where they stand alone."""
+    """The key of the dictionary that holds them, "state_dict"; "" where they stand alone, "*" where
+    there are several sets, each under its own key."""
     extra: Mapping[str, Scalar] = {}
     """Numbers and texts beside them: the epoch, the best score."""
     ignored: tuple[str, ...] = ()
@@ -51,8 +52,11 @@ class _TorchFile(Protocol):
     def data(self, tensor: Tensor) -> np.ndarray: ...
 
 
-def read_weights(path: Path) -> Weights:
+def read_weights(path: Path, sets: Collection[str] = ()) -> Weights:
     """Read a file of weights.
+
+    sets: keys of several dictionaries of weights in one file that belong together; each name then
+    begins with its key.
 
     Raises:
         UserError: the file is missing, is no such file or damaged, or holds no weights.
@@ -66,8 +70,8 @@ def read_weights(path: Path) -> Weights:
             if suffix == SAFETENSORS_SUFFIX:
                 raise MalformedError("it is a PyTorch file: name it .pth")
             if start.startswith(torch_zip.MAGIC):
-                return _checked(_read_torch(path, torch_zip.open_zip, "PyTorch zip"))
-            return _checked(_read_torch(path, torch_legacy.open_legacy, "PyTorch legacy"))
+                return _checked(_read_torch(path, torch_zip.open_zip, "PyTorch zip", sets))
+            return _checked(_read_torch(path, torch_legacy.open_legacy, "PyTorch legacy", sets))
         if suffix == SAFETENSORS_SUFFIX or safetensors.looks_like_safetensors(start):
             if suffix in TORCH_SUFFIXES and suffix != ".bin":
                 raise MalformedError("it is a safetensors file: name it .safetensors")
@@ -108,7 +112,7 @@ def write_weights(
         write_atomic(path, lambda p: safetensors.write_safetensors(p, tensors, texts))
         return
     container = container or ("state_dict" if extra else "")
-    content = {**extra, container: tensors} if container else tensors
+    content = {**extra, **nested(tensors, container)} if container else tensors
     write_atomic(path, lambda p: torch_zip.write_zip(p, content))
 
 
@@ -123,10 +127,13 @@ def check_writable(path: Path) -> None:
 
 
 def _read_torch(
-    path: Path, open_file: Callable[[Path], AbstractContextManager[_TorchFile]], name: str
+    path: Path,
+    open_file: Callable[[Path], AbstractContextManager[_TorchFile]],
+    name: str,
+    sets: Collection[str],
 ) -> Weights:
     with open_file(path) as file:
-        container, entries, extra = find_state_dict(file.structure())
+        container, entries, extra = find_state_dict(file.structure(), sets)
         tensors = {n: v for n, v in entries.items() if isinstance(v, Tensor)}
         total, size = sum(t.nbytes for t in tensors.values()), path.stat().st_size
         if total > LARGEST_GROWTH * size:

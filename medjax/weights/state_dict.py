@@ -1,6 +1,6 @@
 """Where the weights stand in what a checkpoint holds, and the prefixes of their names."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from medjax.weights.errors import MalformedError
@@ -14,8 +14,18 @@ PREFIXES = ("module.", "model.", "net.", "_orig_mod.")
 """What wrappers put before every name: DataParallel, Lightning, torch.compile."""
 
 
-def find_state_dict(saved: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
+JOINED = "*"
+"""In place of a key: every set of weights stands under a key of its own, the first part of its
+names."""
+
+
+def find_state_dict(
+    saved: Any, sets: Collection[str] = ()
+) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Return (key of the weights, weights by name, plain values beside them).
+
+    sets: keys of sets of weights that belong together; where only these are there, they are joined,
+    each name behind its key and a dot, and the key of the weights is JOINED.
 
     Raises:
         MalformedError: no weights are there, or it is not clear which are meant.
@@ -36,13 +46,27 @@ def find_state_dict(saved: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
         if _holds_tensors(saved.get(name)):
             return name, _named(saved[name]), extra
     others = [name for name, value in saved.items() if _holds_tensors(value)]
-    if len(others) == 1:
+    if len(others) == 1 and others[0] not in sets:
         return str(others[0]), _named(saved[others[0]]), extra
+    if others and set(others) <= set(sets):
+        joined = {f"{key}.{n}": v for key in others for n, v in _named(saved[key]).items()}
+        return JOINED, joined, extra
     if others:
         names = ", ".join(sorted(map(str, others)))[:200]
         raise MalformedError(f"it holds several sets of weights ({names}); save one of them alone")
     held = ", ".join(sorted(map(str, saved)))[:200]
     raise MalformedError(f"it holds no weights, only {held or 'an empty dictionary'}")
+
+
+def nested(tensors: Mapping[str, Any], container: str) -> dict[str, Any]:
+    """Return weights as they lie in a file whose weights have the key `container`."""
+    if container != JOINED:
+        return {container: tensors} if container else dict(tensors)
+    found: dict[str, dict[str, Any]] = {}
+    for name, value in tensors.items():
+        key, _, rest = name.partition(".")
+        found.setdefault(key, {})[rest] = value
+    return dict(found)
 
 
 def _is_plain(value: Any) -> bool:

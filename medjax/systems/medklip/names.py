@@ -6,7 +6,8 @@ from medjax.nn.torch_names import Layer, attention_layers, resnet_layers, under,
 from medjax.nn.vit import VITS
 from medjax.systems.medklip.encoder import SMALL_VITS, resnet_size
 
-_STAGE = re.compile(r"layer(\d+)\.")
+CHILDREN = {"conv1": "0", "bn1": "1"} | {f"layer{i}": str(i + 3) for i in range(1, 5)}
+_CHILD = re.compile(rf"^({'|'.join(CHILDREN)})(?=\.|$)")
 
 
 def decoder_layers(layers: int) -> list[Layer]:
@@ -35,21 +36,16 @@ def network_layers(backbone: str, stages: int) -> list[Layer]:
     return resnet_layers(sizes[:stages], bottleneck)
 
 
-def numbered(layers: list[Layer]) -> list[Layer]:
-    """Give a ResNet's layers the numbers that they have as children: conv1 0, layer1 4."""
-
-    def number(name: str) -> str:
-        name = _STAGE.sub(lambda stage: f"{int(stage[1]) + 3}.", name)
-        return {"conv1": "0", "bn1": "1"}.get(name, name)
-
-    return [layer._replace(published=number(layer.published)) for layer in layers]
+def numbered(name: str) -> str:
+    """Return a name of a ResNet by the numbers of its children: conv1 is 0, layer1 is 4."""
+    return _CHILD.sub(lambda child: CHILDREN[child[1]], name)
 
 
 def features_layers(backbone: str, stages: int, path: tuple[str, ...]) -> list[Layer]:
     """The table of `res_features`; a transformer keeps timm's names, which nobody published."""
     network = network_layers(backbone, stages)
     if backbone not in VITS | SMALL_VITS:
-        network = numbered(network)
+        network = [layer._replace(published=numbered(layer.published)) for layer in network]
     return under(network, "res_features", path)
 
 
