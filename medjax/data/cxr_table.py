@@ -15,6 +15,7 @@ from medjax.data.subject_split import HASH_RULE, hash_split
 from medjax.data.tables import LABEL_VALUES, SPLIT_NAMES, coded, read_table, refuse_repeats
 from medjax.data.xray.film import Film
 from medjax.data.xray.options import add_image_options, describe_encoding, encoding_of
+from medjax.data.xray.regions import add_region_options, read_regions, store_regions
 from medjax.data.xray.run import store_films
 from medjax.data.xray.store import NAME, Source
 from medjax.errors import UserError, nearest
@@ -32,12 +33,19 @@ LABEL_SHARE = 0.9
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this source."""
     parser.add_argument("--table", default="labels.csv", help="CSV file, relative to --raw")
+    parser.add_argument(
+        "--join", default="", help="CSV file of the same images, as of their reports, to add"
+    )
     parser.add_argument("--image_column", default="image", help="column of image paths")
-    parser.add_argument("--patient_column", help="column of patients (patient, where there)")
+    parser.add_argument(
+        "--patient_column", help="column of patients (patient or subject_id, where there)"
+    )
+    parser.add_argument("--study_column", help="column of study numbers (study_id, where there)")
     parser.add_argument("--view_column", help="column of view positions (view, where there)")
     parser.add_argument("--split_column", help="column of splits (split, where there)")
     parser.add_argument("--labels", default="", help="label columns a,b,c (all of 0, 1, -1, empty)")
     add_image_options(parser, quality=95)
+    add_region_options(parser)
 
 
 def prepare(args: argparse.Namespace) -> None:
@@ -45,6 +53,8 @@ def prepare(args: argparse.Namespace) -> None:
     root = args.images or args.raw
     path = args.raw / args.table
     table = read_table(path, None)
+    if args.join:
+        table = join(table, args.raw / args.join, path, args.image_column)
     counts = []
     films, labels, split_rule = read_films(table, path, args)
     present = [film for film in films if _exists(root, film.path)]
@@ -63,6 +73,7 @@ def prepare(args: argparse.Namespace) -> None:
             "--images"
         )
     reports = read_reports(table, args.image_column)
+    regions = read_regions(args, root, present)
     stored = store_films(args, root, present, SOURCE, lambda film: reports[film.path])
     if stored is None:
         return
@@ -70,10 +81,14 @@ def prepare(args: argparse.Namespace) -> None:
     read = len(present) - len(bad)
     reason = "the image cannot be decoded"
     counts.append({"rule": "readable", "in": len(present), "out": read, "reason": reason})
+    sets = {NAME: describe_set(summary, labels, **describe_encoding(encoding_of(args)))}
+    if regions:
+        sets |= store_regions(args.out, root, present, regions, SOURCE)
+    tables = (path, *(args.raw / name for name in (args.join, args.boxes, args.masks) if name))
     manifest = {
-        **describe_run(args, {path.name: path}),
+        **describe_run(args, {table.name: table for table in tables}),
         "counts": counts,
-        "sets": {NAME: describe_set(summary, labels, **describe_encoding(encoding_of(args)))},
+        "sets": sets,
         "split_rule": split_rule,
         "fields": {},
         "bad_images": [film._asdict() for film in bad],
@@ -95,19 +110,22 @@ def read_films(
     if images is None:
         raise UserError(f"{path}: no column 'image'; name the one of image paths by --image_column")
     refuse_repeats(images, path)
-    patients = _column(table, path, args.patient_column, "patient")
+    patients = _column(table, path, args.patient_column, "patient", "subject_id")
     subjects = images if patients is None else patients
+    studies = _column(table, path, args.study_column, "study_id")
     view = _column(table, path, args.view_column, "view")
     splits, rule = _splits(table, path, args, subjects)
-    taken = {str(column.name) for column in (images, patients, view) if column is not None}
+    given = (images, patients, studies, view)
+    taken = {str(column.name) for column in given if column is not None}
     names = () if args.unlabelled else _label_names(table, path, args.labels, taken)
     codes = [coded(table[name], LABEL_VALUES, path) for name in names]
     labels = np.array(codes, np.int8).reshape(len(names), len(table)).T
     views = [""] * len(table) if view is None else view
-    rows = zip(images, splits, _subject_ids(subjects), views, labels)
+    numbers = [0] * len(table) if studies is None else _subject_ids(studies)
+    rows = zip(images, splits, _subject_ids(subjects), numbers, views, labels)
     films = [
-        Film(image, image, split, subject, 0, film_view, 0, tuple(label.tolist()))
-        for image, split, subject, film_view, label in rows
+        Film(image, image, split, subject, study, film_view, 0, tuple(label.tolist()))
+        for image, split, subject, study, film_view, label in rows
     ]
     return films, names, rule
 
@@ -126,10 +144,28 @@ def read_reports(table: pd.DataFrame, image_column: str) -> dict[str, dict[str, 
     return found
 
 
-def _column(table: pd.DataFrame, path: Path, name: str | None, default: str) -> pd.Series | None:
-    """The column that was named, or the default one where there; else None."""
-    if name is None or name == default:
-        return table.get(default)
+def join(table: pd.DataFrame, path: Path, first: Path, image_column: str) -> pd.DataFrame:
+    """Add the columns of another table, by image; empty where it lacks the image.
+
+    Raises:
+        UserError: one of the tables has no such column, or repeats an image.
+    """
+    if image_column not in table:
+        raise UserError(f"{first}: no column {image_column!r}")
+    more = read_table(path, None)
+    if image_column not in more:
+        close = nearest(image_column, map(str, more.columns))
+        raise UserError(f"{path}: no column {image_column!r}{close}")
+    refuse_repeats(more[image_column], path)
+    added = [image_column, *(name for name in more if name not in table)]
+    return table.merge(more[added], on=image_column, how="left").fillna("")
+
+
+def _column(table: pd.DataFrame, path: Path, name: str | None, *defaults: str) -> pd.Series | None:
+    """The column that was named, or the first default one that is there; else None."""
+    if name is None or name in defaults:
+        wanted = defaults if name is None else (name,)
+        return next((table[column] for column in wanted if column in table), None)
     if name not in table.columns:
         raise UserError(f"{path}: no column {name!r}{nearest(name, map(str, table.columns))}")
     return table[name]
@@ -163,8 +199,11 @@ def _label_names(table: pd.DataFrame, path: Path, given: str, taken: set[str]) -
         names = tuple(
             name for name in table.columns if name not in taken and _is_label(table[name], path)
         )
-    if not names:
-        raise UserError(f"{path}: no label columns; name them by --labels or give --unlabelled")
+    if not names and not {"report", *STORED} & set(table.columns):
+        raise UserError(
+            f"{path}: neither label columns nor reports; name labels by --labels, or give "
+            "--unlabelled"
+        )
     return names
 
 

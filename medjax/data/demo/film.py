@@ -26,6 +26,8 @@ class Findings(NamedTuple):
     pneumothorax_side: int = 1
     atelectasis: float = 0.0
     lesion: float = 0.0
+    lesion_radius: float = 0.07
+    """A nodule; twice as much is a mass."""
     hyperinflation: float = 0.0
     fracture: bool = False
     tube: bool = False
@@ -241,13 +243,14 @@ def _opacities(
     fluffy = np.clip(1 + 0.22 * texture, 0.3, 1.6)
     x, y = f.consolidation_side * rng.uniform(0.36, 0.50), rng.uniform(-0.25, 0.35)
     node_x, node_y = rng.choice((-1, 1)) * rng.uniform(0.35, 0.55), rng.uniform(-0.5, 0.3)
+    radius = f.lesion_radius
     if f.edema > 0:
         wings = np.exp(-((np.abs(p.x) - 0.30) ** 2 / 0.09 + (p.y - 0.05) ** 2 / 0.30))
         air = _fill(air, f.edema * (0.30 + 0.40 * wings) * fluffy)
     if f.consolidation > 0:
         air = _fill(air, 0.85 * f.consolidation * _ellipse(p, x, y, 0.26, 0.24, 0.16) * fluffy)
     if f.lesion > 0:
-        air = _fill(air, 0.6 * f.lesion * _ellipse(p, node_x, node_y, 0.07, 0.07, 0.03))
+        air = _fill(air, 0.6 * f.lesion * _ellipse(p, node_x, node_y, radius, radius, 0.03))
     if f.atelectasis > 0:
         for height in (0.34, 0.43, 0.50):
             band = _ridge(p.y - height + 0.25 * np.abs(p.x), 0.022)

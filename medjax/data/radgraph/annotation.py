@@ -154,4 +154,6 @@ def write_annotations(path: Path, annotations: Iterable[Annotation]) -> None:
 def study_of(key: str) -> str:
     """Return the study of a key "<split>/p<subject>/s<study>.txt"; another key as it is."""
     parts = key.split("/")
-    return parts[2][1:].partition(".")[0] if len(parts) == 3 else key
+    if len(parts) == 3 and parts[2].endswith(".txt"):
+        return parts[2][1:].partition(".")[0]
+    return key

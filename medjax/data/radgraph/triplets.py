@@ -69,7 +69,10 @@ def triplets_of(statements: Iterable[Statement], rules: Rules) -> list[Triplet]:
 def annotated_triplets(
     annotations: Iterable[Annotation], rules: Rules, tools: Tools | None = None
 ) -> dict[str, list[Triplet]]:
-    """Return study -> triplets, in order of first appearance; reports of one study are joined.
+    """Return report -> triplets, in order of first appearance.
+
+    A report that is named as a file of MIMIC-CXR goes by the number of its study, and those of one
+    study are joined; others go by their key.
 
     Raises:
         UserError: as `statements_of` and `tools_of` say.
@@ -82,7 +85,9 @@ def annotated_triplets(
     return {study: sorted(triplets) for study, triplets in found.items()}
 
 
-def matrix_of(triplets: Sequence[Sequence[int]], uncertain: Uncertain = "ignore") -> np.ndarray:
+def matrix_of(
+    triplets: Sequence[Sequence[int]] | np.ndarray, uncertain: Uncertain = "ignore"
+) -> np.ndarray:
     """Return the matrix float32 [51, 75] of a report: 1 present, 0 absent, -1 not mentioned.
 
     Present beats absent, whatever their order; an uncertain cell takes the value of CELL where that

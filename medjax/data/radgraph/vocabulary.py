@@ -55,6 +55,25 @@ CHESTXRAY14 = {
     "Hernia": "hernia",
 }
 """Label of ChestX-ray14, in the order of its tables -> the entity that scores it."""
+CHEXPERT = {
+    "No Finding": "normal",
+    "Enlarged Cardiomediastinum": "widen",
+    "Lung Opacity": "opacity",
+    "Lung Lesion": "lesion",
+    "Pleural Effusion": "effusion",
+    "Pleural Other": "thicken",
+    "Support Devices": "device",
+}
+"""Labels of CheXpert that are named otherwise than an entity -> the entity that scores each."""
+OTHER_LABELS = {"COVID-19": "pneumonia", "Target": "pneumonia", "Lung_Opacity": "opacity"}
+"""Labels of other tables; COVID-19 is better described by the user, as a query of its own."""
+
+
+def query_of(label: str) -> str | None:
+    """Return the entity that scores a label of a table, None where there is none."""
+    known = CHESTXRAY14 | CHEXPERT | OTHER_LABELS
+    name = label.lower()
+    return known.get(label, name if name in ENTITIES else None)
 
 
 def read_resource(name: str) -> dict:

@@ -203,6 +203,7 @@ def test_annotations_are_written_and_read_back(tmp_path):
     write_annotations(tmp_path / "a.json", [CHAINED])
     assert read_annotations(tmp_path / "a.json") == [CHAINED]
     assert study_of(CHAINED.key) == "70" and study_of("17") == "17"
+    assert study_of("images/a/b.jpg") == "images/a/b.jpg"
 
 
 @pytest.mark.parametrize(
