@@ -1,7 +1,14 @@
 """Published names of the networks of MedST and MGCA, and ours."""
 
 from medjax.nn.resnet import RESNETS, SMALL_RESNETS, ResNetSize
-from medjax.nn.torch_names import Layer, bert_layers, resnet_layers, under, vit_layers
+from medjax.nn.torch_names import (
+    Layer,
+    attention_layers,
+    bert_layers,
+    resnet_layers,
+    under,
+    vit_layers,
+)
 from medjax.nn.vit import VITS, ViTConfig
 
 
@@ -52,3 +59,25 @@ def image_encoder_layers(backbone: str | ViTConfig) -> list[Layer]:
 def text_encoder_layers(layers: int) -> list[Layer]:
     """The table of `TextEncoder`."""
     return [*under(bert_layers(layers), "model", ("bert",)), *heads_layers()]
+
+
+IDLE = ("embed_la.", ".crossattention.", ".pooler.", "_local_atten_layer.", "position_ids")
+"""Parts of the names of published arrays that never have an effect: we hold none of them, but for
+the layers of attention where a network has these."""
+ATTENTION = {
+    "word_local_atten_layer": "word_attention",
+    "patch_local_atten_layer": "patch_attention",
+    "word_element_wise_multi_head": "word_weights",
+    "patch_element_wise_multi_head": "patch_weights",
+}
+
+
+def network_layers(backbone: str | ViTConfig, text_layers: int) -> list[Layer]:
+    """The table of `MedST` and `MGCA`."""
+    table = [
+        *under(image_encoder_layers(backbone), "img_encoder_q", ("image_encoder",)),
+        *under(text_encoder_layers(text_layers), "text_encoder_q", ("text_encoder",)),
+    ]
+    for published, ours in ATTENTION.items():
+        table += attention_layers(published, ("local_alignment", ours))
+    return [*table, Layer("prototype_layer", ("prototype_layer",), "linear")]

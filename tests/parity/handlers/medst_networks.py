@@ -1,6 +1,6 @@
 """The encoders of MedST and MGCA."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -12,7 +12,12 @@ from medjax.nn.bert import BertConfig
 from medjax.nn.torch_names import Layer, from_torch, to_torch
 from medjax.nn.vit import ViTConfig
 from medjax.systems.medst.image_encoder import ImageEncoder
-from medjax.systems.medst.names import image_encoder_layers, text_encoder_layers, view_vit_layers
+from medjax.systems.medst.names import (
+    IDLE,
+    image_encoder_layers,
+    text_encoder_layers,
+    view_vit_layers,
+)
 from medjax.systems.medst.text_encoder import TextEncoder, Tokens
 from medjax.systems.medst.vit import ViewViT
 from medjax.text.wordpiece import PADDING, WordPiece, make_wordpiece
@@ -54,13 +59,10 @@ def bert_config(arch: Mapping[str, Any], vocabulary: int) -> BertConfig:
     )
 
 
-def in_use(weights: Mapping[str, np.ndarray], idle: Iterable[str]) -> dict[str, np.ndarray]:
-    """The weights whose names hold none of `idle`."""
+def in_use(weights: Mapping[str, np.ndarray], attention: bool = False) -> dict[str, np.ndarray]:
+    """The weights that have an effect; attention: whether there are layers of local attention."""
+    idle = [part for part in IDLE if not (attention and "local_atten" in part)]
     return {n: x for n, x in weights.items() if not any(part in n for part in idle)}
-
-
-IDLE_IMAGE = ("embed_la.",)
-IDLE_TEXT = ("position_ids", ".crossattention.", ".pooler.")
 
 
 def buffers(
@@ -108,7 +110,7 @@ def image_encoder(case: Case) -> dict[str, np.ndarray]:
     arch, train = case.config["arch"], case.config["mode"] == "train"
     model = ImageEncoder(vit_config(arch), hidden=arch["hid"], dim=arch["emb"])
     layers = image_encoder_layers(model.backbone)
-    variables = from_torch(layers, in_use(case.weights, IDLE_IMAGE))
+    variables = from_torch(layers, in_use(case.weights))
     films = [channels_last(case.inputs[name]) for name in SEVERAL_VIEWS]
     has_lateral = case.inputs["lateral_missing"] == 0
     run = partial(model.apply, train=train, mutable=["batch_stats"] if train else False)
@@ -160,7 +162,7 @@ def bert(case: Case) -> dict[str, np.ndarray]:
         bert_config(arch, len(wordpiece.ids)), "zero", "truncated", arch["hid"], arch["emb"]
     )
     layers = text_encoder_layers(arch["bert"]["layers"])
-    variables = from_torch(layers, in_use(case.weights, IDLE_TEXT))
+    variables = from_torch(layers, in_use(case.weights))
     tokens = tokens_of(case)
     features, embedded = jax.jit(partial(model.apply, train=False))(variables, tokens)
     texts = word_texts(np.asarray(tokens.ids), np.asarray(tokens.words), wordpiece)
