@@ -6,15 +6,16 @@
 metrics stand in results.json under the comparison's name, the table in `tables/<name>.csv` and
 `.md`, the figures in `plots/<name>.png`.
 
-    summaries(config, results) -> {path in the workdir: text}
+    summaries(config, results, written) -> {path in the workdir: text}
 
-are files of another layout, made of the same numbers, where a system promises them.
+are files of another layout, made of the same numbers, where a system promises them; `written` reads
+what the stages wrote beside results.json.
 """
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from ml_collections import ConfigDict
@@ -25,10 +26,22 @@ from medjax.metrics.tables import to_markdown
 from medjax.run.plots import save_figure
 from medjax.run.replicas import Entry, copies_of
 from medjax.run.report.comparison import write_table
+from medjax.run.report.metrics_log import read_rows
 from medjax.run.system import Comparison
 
 Compare = Callable[..., Mapping[str, Comparison]]
-Summaries = Callable[[ConfigDict, Mapping[str, Any]], Mapping[str, str]]
+
+
+class Written(NamedTuple):
+    """Readers of what the stages of a run wrote; {replica: ...}, the run alone being ""."""
+
+    predictions: Callable[[str, str], Mapping[str, pd.DataFrame]]
+    """(stage, split) -> the predictions tables."""
+    log: Callable[[str], Mapping[str, list[dict[str, Any]]]]
+    """stage -> the rows of metrics.jsonl."""
+
+
+Summaries = Callable[[ConfigDict, Mapping[str, Any], Written], Mapping[str, str]]
 
 
 def compare_stages(
@@ -62,8 +75,9 @@ def write_summaries(
     module: ModuleType, config: ConfigDict, results: Mapping[str, Any], workdir: Path
 ) -> None:
     """Write the files that the system makes of the results of a whole run, if it makes any."""
-    summaries: Summaries = getattr(module, "summaries", lambda config, results: {})
-    for path, text in summaries(config, results).items():
+    summaries: Summaries = getattr(module, "summaries", lambda config, results, written: {})
+    written = Written(prediction_reader(config, workdir), log_reader(config, workdir))
+    for path, text in summaries(config, results, written).items():
         write_text(workdir / path, text)
 
 
@@ -83,5 +97,17 @@ def prediction_reader(
                 )
             tables[copy.name] = pd.read_parquet(path)
         return tables
+
+    return read
+
+
+def log_reader(
+    config: ConfigDict, workdir: Path
+) -> Callable[[str], dict[str, list[dict[str, Any]]]]:
+    """Return the function that reads what a run's stages logged; [] where nothing was trained."""
+
+    def read(stage: str) -> dict[str, list[dict[str, Any]]]:
+        copies = copies_of(config, stage)
+        return {c.name: read_rows(workdir / c.label(stage) / "metrics.jsonl") for c in copies}
 
     return read

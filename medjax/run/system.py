@@ -13,7 +13,7 @@ stage that fits something on frozen outputs is built a second time, with it in
 
     compare(config, predictions) -> {name: Comparison}    what the stages of a run say together
 
-    summaries(config, results) -> {path: text}            files of another layout
+    summaries(config, results, written) -> {path: text}   files of another layout
 
 which are called when all of them are done (`medjax.run.compare`).
 """

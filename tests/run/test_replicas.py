@@ -188,7 +188,7 @@ def test_a_shared_stage_is_run_once_and_all_copies_start_from_it(looped, tmp_pat
     made = config(SEEDS)
     made.replicas.stages = ("next",)
     summaries = {"extra/seeds.csv": "a\n"}
-    module = SimpleNamespace(**vars(TOY), summaries=lambda config, results: summaries)
+    module = SimpleNamespace(**vars(TOY), summaries=lambda config, results, written: summaries)
     stages.run_stages(made, tmp_path, "train", module)
     results = json.loads((tmp_path / "results.json").read_text())
     assert set(results) == {*STAGES, *(f"next/seed={seed}" for seed in SEEDS)}
