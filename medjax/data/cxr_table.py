@@ -1,23 +1,20 @@
 """Chest X-rays listed in any CSV table: an image path and label columns a row."""
 
 import argparse
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from medjax.data.manifest import describe_run, describe_set, print_manifest, write_manifest
-from medjax.data.paths import resolve_under
 from medjax.data.reports import STORED, report_fields
 from medjax.data.subject_split import HASH_RULE, hash_split
 from medjax.data.tables import LABEL_VALUES, SPLIT_NAMES, coded, read_table, refuse_repeats
 from medjax.data.xray.film import Film
-from medjax.data.xray.options import add_image_options, describe_encoding, encoding_of
-from medjax.data.xray.regions import add_region_options, read_regions, store_regions
-from medjax.data.xray.run import store_films
-from medjax.data.xray.store import NAME, Source
+from medjax.data.xray.gather import Gathered, prepare_gathered, subject_numbers
+from medjax.data.xray.options import add_image_options
+from medjax.data.xray.regions import add_region_options, read_regions
+from medjax.data.xray.store import Source
 from medjax.errors import UserError, nearest
 
 SOURCE = Source(
@@ -49,52 +46,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def prepare(args: argparse.Namespace) -> None:
-    """Write the set `xray` and the manifest."""
+    """Write the set `xray`, the set `regions` where places are given, and the manifest."""
     root = args.images or args.raw
     path = args.raw / args.table
     table = read_table(path, None)
     if args.join:
         table = join(table, args.raw / args.join, path, args.image_column)
-    counts = []
     films, labels, split_rule = read_films(table, path, args)
-    present = [film for film in films if _exists(root, film.path)]
-    reason = "no such image file"
-    counts.append(
-        {"rule": "image on disk", "in": len(films), "out": len(present), "reason": reason}
-    )
-    if args.limit:
-        limited = sorted(present, key=lambda film: film.dicom_id)[: args.limit]
-        reason = f"beyond the first {args.limit} images by path"
-        counts.append({"rule": "limit", "in": len(present), "out": len(limited), "reason": reason})
-        present = limited
-    if not present:
-        raise UserError(
-            f"{path}: none of its {len(films):,} images is under {root}; name their folder by "
-            "--images"
-        )
     reports = read_reports(table, args.image_column)
-    regions = read_regions(args, root, present)
-    stored = store_films(args, root, present, SOURCE, lambda film: reports[film.path])
-    if stored is None:
-        return
-    summary, bad = stored
-    read = len(present) - len(bad)
-    reason = "the image cannot be decoded"
-    counts.append({"rule": "readable", "in": len(present), "out": read, "reason": reason})
-    sets = {NAME: describe_set(summary, labels, **describe_encoding(encoding_of(args)))}
-    if regions:
-        sets |= store_regions(args.out, root, present, regions, SOURCE)
     tables = (path, *(args.raw / name for name in (args.join, args.boxes, args.masks) if name))
-    manifest = {
-        **describe_run(args, {table.name: table for table in tables}),
-        "counts": counts,
-        "sets": sets,
-        "split_rule": split_rule,
-        "fields": {},
-        "bad_images": [film._asdict() for film in bad],
-    }
-    write_manifest(args.out, manifest)
-    print_manifest(manifest)
+    gathered = Gathered(
+        films,
+        labels,
+        split_rule,
+        {table.name: table for table in tables},
+        lambda film: reports[film.path],
+        read_regions(args, root, films),
+    )
+    prepare_gathered(args, root, gathered, SOURCE)
 
 
 def read_films(
@@ -121,8 +90,8 @@ def read_films(
     codes = [coded(table[name], LABEL_VALUES, path) for name in names]
     labels = np.array(codes, np.int8).reshape(len(names), len(table)).T
     views = [""] * len(table) if view is None else view
-    numbers = [0] * len(table) if studies is None else _subject_ids(studies)
-    rows = zip(images, splits, _subject_ids(subjects), numbers, views, labels)
+    numbers = [0] * len(table) if studies is None else subject_numbers(studies)
+    rows = zip(images, splits, subject_numbers(subjects), numbers, views, labels)
     films = [
         Film(image, image, split, subject, study, film_view, 0, tuple(label.tolist()))
         for image, split, subject, study, film_view, label in rows
@@ -222,20 +191,3 @@ def _is_label(texts: pd.Series, path: Path) -> bool:
             "none of 0, 1, -1 here; correct the cell, or name the label columns by --labels"
         )
     return filled > 0 and not len(wrong)
-
-
-def _subject_ids(subjects: pd.Series) -> list[int]:
-    """Integers as they are; other ids by the first 63 bits of their SHA-256."""
-    if subjects.str.fullmatch(r"\d{1,18}").all():
-        return [int(subject) for subject in subjects]
-    digests = (hashlib.sha256(subject.encode()).digest() for subject in subjects)
-    return [int.from_bytes(digest[:8], "big") >> 1 for digest in digests]
-
-
-def _exists(root: Path, relative: str) -> bool:
-    """Whether the image is there; a path that leads out of the root is an error."""
-    try:
-        resolve_under(root, relative)
-    except FileNotFoundError:
-        return False
-    return True

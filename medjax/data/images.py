@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from medjax.data.dicom import MAGIC as DICOM
+from medjax.data.dicom import OFFSET, is_dicom, read_dicom
 from medjax.errors import UserError
 
 MAX_PIXELS = 64_000_000
@@ -39,7 +41,7 @@ def read_film(
     max_pixels: int = MAX_PIXELS,
     scale: Callable[[int, int], float] | None = None,
 ) -> tuple[Image.Image, tuple[int, int]]:
-    """Read a JPEG or PNG file upright (EXIF orientation applied) as 8-bit grey.
+    """Read a JPEG, PNG or DICOM file upright (EXIF orientation applied) as 8-bit grey.
 
     16-bit grey is scaled by the bits that its values occupy (8, 10, 12, 14 or 16), so that a 12-bit
     film is not almost black. Colour becomes luma (ITU-R 601); transparency shows black.
@@ -55,13 +57,17 @@ def read_film(
         The image, of mode "L", and (width, height) of the whole film, upright.
 
     Raises:
-        UserError: not a JPEG or PNG, damaged, truncated, or over `max_pixels`; names the file.
+        UserError: not a JPEG, PNG or DICOM image, damaged, truncated, or over `max_pixels`; names
+            the file.
     """
     with open(path, "rb") as f:
-        head = f.read(8)
+        head = f.read(OFFSET + len(DICOM))
+        if is_dicom(head):
+            film = read_dicom(path, lambda size: _check_size(path, size, max_pixels))
+            return film, film.size
         kind = next((name for magic, name in MAGIC.items() if head.startswith(magic)), None)
         if kind is None:
-            what = "an empty file" if not head else "not a JPEG or PNG image"
+            what = "an empty file" if not head else "not a JPEG or PNG image, nor DICOM"
             raise UserError(f"{path}: {what}; fetch the file again")
         f.seek(0)
         try:

@@ -4,6 +4,10 @@ import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from PIL import Image
+
+from medjax.data.equalize import equalize_histogram
 from medjax.data.film_sizes import FilmSize
 from medjax.data.images import encode_jpeg, read_film
 from medjax.data.paths import resolve_under
@@ -22,6 +26,8 @@ class Encoding(NamedTuple):
     decoding: str = "scaled"
     """scaled: JPEG films far larger than stored are decoded at 1/2, 1/4 or 1/8 of their size, which
     moves a stored grey level by 0.4 on average; exact: always whole, as published."""
+    equalize: bool = False
+    """The histogram of the whole film is flattened first, as MedKLIP does with RSNA's."""
 
     def scale(self, width: int, height: int) -> float:
         """Return the scale at which a film is wanted for the most demanding size."""
@@ -54,8 +60,10 @@ def encode_film(root: Path, encoding: Encoding, job: Job) -> Encoded:
         path = resolve_under(root, job.path)
         if job.sha256:
             _check_digest(path, job.sha256)
-        scale = encoding.scale if encoding.decoding == "scaled" else None
-        film, size = read_film(path, scale=scale)
+        whole = encoding.decoding == "exact" or encoding.equalize
+        film, size = read_film(path, scale=None if whole else encoding.scale)
+        if encoding.equalize:
+            film = Image.fromarray(equalize_histogram(np.asarray(film)))
     except (UserError, OSError) as e:
         return Encoded((), str(e))
     stored = (wanted.shrink(film, size) for wanted in encoding.sizes)

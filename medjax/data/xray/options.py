@@ -34,6 +34,9 @@ def add_image_options(parser: argparse.ArgumentParser, quality: int) -> None:
         "with --compat=published exact)",
     )
     parser.add_argument(
+        "--equalize", action="store_true", help="flatten the histogram of each film before resizing"
+    )
+    parser.add_argument(
         "--max_bad_images",
         type=whole_number(0, 10**9),
         default=0,
@@ -72,6 +75,7 @@ def encoding_of(args: argparse.Namespace) -> Encoding:
         sizes=tuple(FilmSize.parse(name) for name in args.sizes.split(",")),
         quality=args.quality,
         decoding=args.decoding or ("exact" if published else "scaled"),
+        equalize=args.equalize,
     )
 
 
@@ -82,6 +86,7 @@ def describe_encoding(encoding: Encoding) -> dict[str, Any]:
         "images": {name: str(size) for name, size in zip(names, encoding.sizes)},
         "quality": encoding.quality,
         "decoding": encoding.decoding,
+        "equalize": encoding.equalize,
     }
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from medjax.data.arguments import whole_number
 from medjax.data.boxes import Box, box_mask
-from medjax.data.images import read_grey
+from medjax.data.images import MAX_PIXELS, read_grey
 from medjax.data.manifest import describe_set
 from medjax.data.paths import resolve_under
 from medjax.data.prepared import SetSpec, open_set, read_manifest, write_stream
@@ -109,21 +109,29 @@ def read_boxes_table(path: Path, pixels: int | None = None) -> list[Region]:
     names = [next((c for c in known if c in table), None) for known in (IMAGE_NAMES, LABEL_NAMES)]
     if None in names:
         raise UserError(f"{path}: needs a column of {' or '.join(IMAGE_NAMES)} and one of labels")
-    numbers = np.stack([decimals(table[column], path) for column in BOX_COLUMNS], axis=1)
-    sizes: list[tuple[int, int] | None] = [(pixels, pixels) if pixels else None] * len(table)
+    named = table.rename(columns={str(names[0]): "image", str(names[1]): "label"})
+    sizes: Sequence[tuple[int, int] | None] = [(pixels, pixels) if pixels else None] * len(table)
     if set(SIZE_COLUMNS) <= set(table.columns):
         width, height = (decimals(table[column], path).astype(int) for column in SIZE_COLUMNS)
         sizes = list(zip(height.tolist(), width.tolist()))
-    return _grouped(table[[str(name) for name in names]], numbers, sizes)
+    return _grouped(named, path, sizes)
+
+
+def grouped_boxes(table: pd.DataFrame, path: Path, size: tuple[int, int]) -> list[Region]:
+    """Return one region for all boxes of an image and label; columns image, label, x, y, w, h.
+
+    Raises:
+        UserError: a field of a box is no number; names the row of `path`.
+    """
+    return _grouped(table, path, [size] * len(table))
 
 
 def _grouped(
-    table: pd.DataFrame, numbers: np.ndarray, sizes: Sequence[tuple[int, int] | None]
+    table: pd.DataFrame, path: Path, sizes: Sequence[tuple[int, int] | None]
 ) -> list[Region]:
-    """One region for all boxes of an image and label."""
+    numbers = np.stack([decimals(table[column], path) for column in BOX_COLUMNS], axis=1)
     regions: dict[tuple[str, str], Region] = {}
-    rows = zip(table.itertuples(index=False, name=None), numbers, sizes)
-    for (image, label), box, size in rows:
+    for image, label, box, size in zip(table["image"], table["label"], numbers, sizes):
         region = regions.get((image, label), Region(image, label, size=size))
         regions[image, label] = region._replace(boxes=(*region.boxes, Box(*map(float, box))))
     return list(regions.values())
@@ -156,6 +164,8 @@ def store_regions(
 
     def examples() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
         for region in regions:
+            if region.dicom_id not in by_id:
+                continue
             labels.add(region.label)
             film = by_id[region.dicom_id]
             mask = draw(region, lambda film=film: read_grey(resolve_under(root, film.path)).shape)
@@ -172,7 +182,7 @@ def store_regions(
 def draw(region: Region, film_shape: Any) -> np.ndarray:
     """Return the mask of a region, uint8 [height, width] of 0 and 1."""
     if region.mask is not None:
-        return (read_grey(region.mask) > 0).astype(np.uint8)
+        return read_mask(region.mask)
     height, width = region.size or film_shape()
     if not region.runs:
         return box_mask(region.boxes, height, width)
@@ -180,6 +190,24 @@ def draw(region: Region, film_shape: Any) -> np.ndarray:
     for start, length in region.runs:
         flat[start : start + length] = 1
     return np.ascontiguousarray(flat.reshape(width, height).T)
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """Read a mask file, uint8 [height, width] of 0 and 1: 1 where the value is above 0.
+
+    Raises:
+        UserError: not a PNG, GIF or JPEG file, or a damaged one.
+    """
+    with open(path, "rb") as f:
+        if not f.read(4).startswith(b"GIF8"):
+            return (read_grey(path) > 0).astype(np.uint8)
+    try:
+        with Image.open(path, formats=("GIF",)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise UserError(f"{path}: over the limit of {MAX_PIXELS:,} pixels")
+            return (np.asarray(image.convert("L")) > 0).astype(np.uint8)
+    except (OSError, ValueError, SyntaxError, EOFError) as e:
+        raise UserError(f"{path}: damaged mask ({e}); fetch the file again") from e
 
 
 def read_places(root: Path, split: str) -> dict[str, dict[str, int]]:
