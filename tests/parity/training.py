@@ -11,8 +11,8 @@ def weight_outputs(
 ) -> dict[str, np.ndarray]:
     """What a training case tells of weights, for the tensors that it names.
 
-    param, checksum: mean and mean of absolute values after the last step; update_abs_mean: mean of
-    |after - before|; update_signed: mean of (after - before) * (+1, -1, +1, ...).
+    param, checksum, final: mean and mean of absolute values after the last step; update_abs_mean:
+    mean of |after - before|; update_signed: mean of (after - before) * (+1, -1, +1, ...).
     """
     outputs = {}
     for key in expected:
@@ -25,6 +25,7 @@ def weight_outputs(
         outputs[key] = {
             "param": lambda new=new: np.array([new.mean(), np.abs(new).mean()]),
             "checksum": lambda new=new: np.array([new.mean(), np.abs(new).mean()]),
+            "final": lambda new=new: np.array([new.mean(), np.abs(new).mean()]),
             "update_abs_mean": lambda change=change: np.abs(change).mean(),
             "update_signed": lambda change=change, signs=signs: (change * signs).mean(),
         }[what]()

@@ -81,3 +81,15 @@ def network_layers(backbone: str | ViTConfig, text_layers: int) -> list[Layer]:
     for published, ours in ATTENTION.items():
         table += attention_layers(published, ("local_alignment", ours))
     return [*table, Layer("prototype_layer", ("prototype_layer",), "linear")]
+
+
+def probe_layers(hidden: bool) -> list[Layer]:
+    """The table of `Probe`, with a layer between or without."""
+    name = "linear_layer.block_forward"
+    if not hidden:
+        return [Layer(f"{name}.2", ("output",), "linear")]
+    return [
+        Layer(f"{name}.2", ("hidden",), "linear"),
+        Layer(f"{name}.3", ("hidden_norm",), "batch_norm"),
+        Layer(f"{name}.6", ("output",), "linear"),
+    ]
