@@ -130,6 +130,7 @@ def load_converter(system: str) -> Any:
 def convert(args: argparse.Namespace) -> None:
     """Turn a file into a folder that `init_from` takes."""
     from medjax.data.manifest import file_digest
+    from medjax.run.converted import FORMAT
     from medjax.weights import converter as conversions
     from medjax.weights import own_files
     from medjax.weights.files import read_weights
@@ -143,13 +144,13 @@ def convert(args: argparse.Namespace) -> None:
     )
     fields = converter.fields(found.model)
     record = {
-        "format": 1,
+        "format": FORMAT,
         "medjax": medjax.__version__,
         "system": args.system,
         "compat": ours["compat"] if ours else "published",
         "source": {"name": args.source.name, "format": weights.format, **file_digest(args.source)},
         "is_network": converter.is_network,
-        "bearing_part": converter.bearing_part,
+        "bearing": dict(converter.bearing(found.model)),
         "model": dict(found.model),
         "settings": dict(converter.settings(found.model)),
         "fields": ours["fields"] if ours else {"model": fields.model, "data": fields.data},
@@ -201,8 +202,8 @@ def _summary(args: argparse.Namespace, record: Mapping[str, Any], tensors: Mappi
             more = f", and {len(names) - 20} more" if len(names) > 20 else ""
             lines.append(f"  {len(names)} {word}: {', '.join(names[:20])}{more}")
     use = f"cxr:{args.target}" if record["is_network"] else str(args.target)
-    if part := record["bearing_part"]:
-        use += f" (or {part}:{args.target})"
+    if record["bearing"]:
+        use += f" (or {','.join(f'{part}:{args.target}' for part in record['bearing'])})"
     lines.append(f"written to {args.target}; use it as --config.STAGE.init_from={use}")
     return "\n".join(lines)
 

@@ -20,7 +20,7 @@ from medjax.run.config import flatten, set_field
 from medjax.run.source_name import parse_source
 
 RECORD = "converted.json"
-FORMAT = 1
+FORMAT = 2
 """Version of the record; raised whenever older readers would go wrong."""
 
 
@@ -48,7 +48,7 @@ def apply_records(config: ConfigDict, named: frozenset[str]) -> list[str]:
     Sizes must be those of the weights. Of weights taken whole, or in the part that bears what the
     network computes, fields that make it compute as the original did are set unless the user named
     them, and data prepared otherwise than those that the weights were trained on are warned of,
-    field by field.
+    field by field. A part that bears only some of the fields sets those alone.
 
     Raises:
         UsageError: a size of the stage is not that of the weights; or the weights are of one
@@ -58,9 +58,14 @@ def apply_records(config: ConfigDict, named: frozenset[str]) -> list[str]:
     for stage, part, text, record in _records(config):
         if record["is_network"]:
             _check_network(config, stage, part, text, record["settings"])
-        elif part in ("", record.get("bearing_part", "")):
-            _set_sizes(config, stage, text, record["settings"], named)
-            warnings += _set_fields(config, stage, text, record["fields"]["model"], named)
+        elif not part or part in record["bearing"]:
+            borne = tuple(record["bearing"][part]) if part else ("",)
+            sizes, fields = (
+                {n: v for n, v in given.items() if n.startswith(borne)}
+                for given in (record["settings"], record["fields"]["model"])
+            )
+            _set_sizes(config, stage, text, sizes, named)
+            warnings += _set_fields(config, stage, text, fields, named)
             warnings += _other_data(config, text, record["fields"]["data"])
     return warnings
 

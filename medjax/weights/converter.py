@@ -101,9 +101,9 @@ class Converter(NamedTuple):
     """Keys of dictionaries of weights that stand side by side in one file and belong together."""
     is_network: bool = False
     """Whether the weights are one network, to become a part of a system's model."""
-    bearing_part: str = ""
-    """The part of the model that makes a stage compute as the weights do, when only parts of them
-    are taken: "encoder"; "" where no part does alone."""
+    bearing: Callable[[Model], Mapping[str, tuple[str, ...]]] = _nothing
+    """{part of the model: beginnings of the names of fields} that must be as the weights ask when
+    that part alone is taken of them: {"encoder": ("",)} for all of them."""
 
 
 class Conversion(NamedTuple):

@@ -14,8 +14,9 @@ from medjax.run.converted import apply_records, read_record
 from medjax.run.init_from import Place, start_from
 
 RECORD = {
-    "format": 1,
+    "format": 2,
     "is_network": False,
+    "bearing": {"encoder": ["model.dim"]},
     "settings": {"model.dim": 256, "model.unknown": 1},
     "fields": {
         "model": {"model.squeeze_mean": "padded"},
@@ -44,6 +45,14 @@ def test_whole_weights_bring_their_sizes_and_the_published_column(weights):
     config = config_of(weights)
     assert apply_records(config, frozenset()) == []
     assert config.fusion.model.to_dict() == {"dim": 256, "squeeze_mean": "padded"}
+
+
+@pytest.mark.parametrize(("part", "dim"), [("encoder", 256), ("head", 64)])
+def test_a_part_brings_the_fields_that_it_bears_and_no_others(weights, part, dim):
+    config = config_of(None)
+    config.fusion.init_from = ((part, str(weights)),)
+    assert apply_records(config, frozenset()) == []
+    assert config.fusion.model.to_dict() == {"dim": dim, "squeeze_mean": "masked"}
 
 
 def test_a_field_that_the_user_names_wins_with_a_warning(weights):

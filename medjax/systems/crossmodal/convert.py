@@ -208,6 +208,11 @@ def of_stage(stage: Mapping[str, Any]) -> Model:
     }
 
 
+def bearing(model: Model) -> dict[str, tuple[str, ...]]:
+    """Return the fields that an encoder or a decoder needs: those of its modality's network."""
+    return {part: (f"model.{part.partition('_')[2]}.",) for part in model["parts"] if "_" in part}
+
+
 CONVERTER = Converter(
     describe=describe,
     shapes=shapes,
@@ -215,6 +220,7 @@ CONVERTER = Converter(
     settings=settings,
     fields=fields,
     of_stage=of_stage,
+    bearing=bearing,
     inward=named,
     outward=layer_names,
 )

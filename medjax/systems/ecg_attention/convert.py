@@ -176,5 +176,5 @@ CONVERTER = Converter(
     fields=fields,
     artefacts=artefacts,
     of_stage=of_stage,
-    bearing_part="encoder",
+    bearing=lambda model: {"encoder": ("",)},
 )

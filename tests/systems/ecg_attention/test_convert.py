@@ -127,7 +127,7 @@ def test_a_stage_that_takes_the_encoder_computes_as_published(tmp_path) -> None:
     write_weights(tmp_path / "last.ckpt", state_dict(model), {}, "state_dict")
     ours = tmp_path / "ours"
     convert(["ecg_attention", f"--from={tmp_path / 'last.ckpt'}", f"--to={ours}"])
-    assert json.loads((ours / "converted.json").read_text())["bearing_part"] == "encoder"
+    assert json.loads((ours / "converted.json").read_text())["bearing"] == {"encoder": [""]}
     start = Override("pretrain.init_from", f"encoder:{ours}")
     leads = Override("data.leads", "8")
     config = load(open_recipe(CONFIG), ("smoke",), [start, leads]).config.pretrain
