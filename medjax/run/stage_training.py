@@ -7,6 +7,7 @@ from typing import Any
 
 from medjax.run import sharding
 from medjax.run.evaluate import EVALUATION, Predictor
+from medjax.run.inspection import inspect_stage
 from medjax.run.rate_finder import settle_rate
 from medjax.run.report.metrics_log import MetricsLog
 from medjax.run.report.tables import parameter_table
@@ -42,6 +43,8 @@ def train_built(built: Sequence[tuple[Stage, System, Predictor]]) -> Timing:
     run, system, predictor = built[0]
     first = run.initial_state(system, predictor)
     say(parameter_table(first.variables["params"], system.updates))
+    if run.config.get("inspect_model", False):
+        inspect_stage(run, system, predictor, first)
     states = chain([first], (r.initial_state(s, p) for r, s, p in built[1:]))
     validation = run.options.train.validation_split
     if not system.plan(validation, EVALUATION):

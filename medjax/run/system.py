@@ -107,6 +107,14 @@ def as_they_are(outputs: Outputs) -> Outputs:
     return outputs
 
 
+class Inspection(NamedTuple):
+    """What a network is made of."""
+
+    figures: Mapping[str, Figure] = {}
+    """By file stem."""
+    tables: Mapping[str, Table] = {}
+
+
 class Comparison(NamedTuple):
     """What stages say together."""
 
@@ -160,6 +168,8 @@ class System(NamedTuple):
     export: Callable[[Path, Mapping[str, tuple[np.ndarray, Outputs]]], None] = export_nothing
     """(the stage's folder, {split: (positions, outputs)}): writes there what was predicted for all
     splits in the layout of another program, beside the predictions."""
+    inspect: Callable[[], Inspection] = Inspection
+    """Pictures and tables of the network, for `config.inspect_model` (`medjax.run.inspection`)."""
     fit: Callable[[Mapping[str, Outputs]], Mapping[str, np.ndarray]] | None = None
     """{split: outputs} -> arrays by name, fitted on the frozen outputs of `fit_splits` once the
     best weights are there, and stored beside them (`medjax.run.fit`). `table`, `evaluate` and
