@@ -54,8 +54,8 @@ def inspect_stage(run: Stage, system: System, predictor: Predictor, state: Train
         )
     train, predicted = (1e3 * value for value in seconds.values())
     say(
-        f"  {count:,} parameters; an example takes {train:.1f} ms in training, {predicted:.1f} ms in "
-        "prediction"
+        f"  {count:,} parameters; an example takes {train:.1f} ms in training, "
+        f"{predicted:.1f} ms in prediction"
     )
 
 
