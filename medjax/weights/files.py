@@ -105,7 +105,8 @@ def write_weights(
     check_writable(path)
     extra = dict(extra or {})
     if path.suffix.lower() == H5_SUFFIX:
-        write_atomic(path, lambda p: keras.write_h5(p, tensors))
+        texts = {name: v for name, v in extra.items() if isinstance(v, str)}
+        write_atomic(path, lambda p: keras.write_h5(p, tensors, texts))
         return
     if path.suffix.lower() == SAFETENSORS_SUFFIX:
         texts = {name: v if isinstance(v, str) else json.dumps(v) for name, v in extra.items()}
@@ -148,10 +149,10 @@ def _read_torch(
 
 
 def _read_keras(path: Path) -> Weights:
-    tensors, description = keras.read_keras(path)
-    if not tensors:
+    found = keras.read_keras(path)
+    if not found.tensors:
         raise MalformedError("it holds no weights")
-    return Weights(tensors, format="Keras", description=description)
+    return Weights(found.tensors, extra=found.texts, format="Keras", description=found.description)
 
 
 def _read_safetensors(path: Path) -> Weights:

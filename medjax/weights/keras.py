@@ -9,7 +9,7 @@ import json
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import h5py
 import numpy as np
@@ -23,6 +23,8 @@ SUFFIXES = (".h5", ".keras")
 LARGEST_GROWTH = 8
 """Of the arrays' bytes over the file's."""
 LARGEST_CONFIG = 2**24
+OWN = ("backend", "keras_version", "model_config", "training_config")
+"""Attributes that Keras itself writes."""
 MOST_LAYERS = 10_000
 ORDER = {
     "Conv1D": ("kernel", "bias"),
@@ -36,34 +38,53 @@ ORDER = {
 """Names of a layer's arrays, which `.keras` numbers, by class."""
 
 
-def read_keras(path: Path) -> tuple[dict[str, np.ndarray], Any]:
-    """Return (arrays by "layer/weight", the model's description or None) of a file.
+class KerasFile(NamedTuple):
+    """What such a file holds."""
+
+    tensors: dict[str, np.ndarray]
+    """By "layer/weight"."""
+    description: Any
+    """The model's own, from JSON; None where there is none."""
+    texts: Mapping[str, str]
+    """Beside the weights: what `write_h5` was given."""
+
+
+def read_keras(path: Path) -> KerasFile:
+    """Read a file of weights or of a whole model.
 
     Raises:
         MalformedError: no such file, damaged, or one that leads elsewhere.
     """
     try:
         if zipfile.is_zipfile(path):
-            return _read_zip(path)
+            return KerasFile(*_read_zip(path), {})
         with open_hd5(path) as file:
             tensors = dict(_legacy_arrays(file))
             _check_growth(tensors, path.stat().st_size)
             config = file.attrs.get("model_config")
-            return tensors, _parse(config) if config is not None else None
+            texts = {n: v for n, v in file.attrs.items() if isinstance(v, str) and n not in OWN}
+            return KerasFile(tensors, _parse(config) if config is not None else None, texts)
     except RecordFault as fault:
         raise MalformedError(str(fault)) from None
     except (zipfile.BadZipFile, KeyError) as error:
         raise MalformedError("it is no whole Keras file") from error
 
 
-def write_h5(path: Path, tensors: Mapping[str, np.ndarray]) -> None:
-    """Write arrays named "layer/weight" as Keras 2 saves weights (`load_weights` reads them)."""
+def write_h5(
+    path: Path, tensors: Mapping[str, np.ndarray], texts: Mapping[str, str] | None = None
+) -> None:
+    """Write arrays named "layer/weight" as Keras 2 saves weights (`load_weights` reads them).
+
+    texts: attributes beside them, each below 64 KB, which Keras does not read.
+    """
     layers: dict[str, list[str]] = {}
     for name in tensors:
         layers.setdefault(name.split("/")[0], []).append(name)
     with h5py.File(path, "w", libver="earliest") as file:
         file.attrs["layer_names"] = np.array(list(layers), dtype="S")
         file.attrs["backend"] = np.bytes_("tensorflow")
+        for name, text in (texts or {}).items():
+            file.attrs[name] = text
         for layer, names in layers.items():
             group = file.create_group(layer)
             group.attrs["weight_names"] = np.array([f"{name}:0" for name in names], dtype="S")

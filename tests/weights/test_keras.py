@@ -20,17 +20,24 @@ ARRAYS = {
 
 def test_what_is_written_is_read_alone_and_inside_a_model(tmp_path) -> None:
     write_h5(tmp_path / "a.h5", ARRAYS)
-    found, config = read_keras(tmp_path / "a.h5")
+    found, config, _ = read_keras(tmp_path / "a.h5")
     assert config is None and set(found) == set(ARRAYS)
     with h5py.File(tmp_path / "a.h5") as source, h5py.File(tmp_path / "b.h5", "w") as whole:
         for layer in source:
             source.copy(layer, whole.require_group("model_weights"))
         whole.attrs["model_config"] = '{"class_name": "Functional"}'
-    again, config = read_keras(tmp_path / "b.h5")
+    again, config, _ = read_keras(tmp_path / "b.h5")
     assert config == {"class_name": "Functional"}
     for name, array in ARRAYS.items():
         np.testing.assert_array_equal(found[name], array)
         np.testing.assert_array_equal(again[name], array)
+
+
+def test_texts_beside_the_weights_come_back_without_those_of_keras(tmp_path) -> None:
+    write_h5(tmp_path / "a.h5", ARRAYS, {"medjax": "ours"})
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        file.attrs["keras_version"] = "2.9.0"
+    assert read_keras(tmp_path / "a.h5").texts == {"medjax": "ours"}
 
 
 def test_numbered_layers_of_keras_3_get_their_names(tmp_path) -> None:
@@ -45,7 +52,7 @@ def test_numbered_layers_of_keras_3_get_their_names(tmp_path) -> None:
     with zipfile.ZipFile(tmp_path / "a.keras", "w") as archive:
         archive.writestr("config.json", json.dumps(config))
         archive.writestr("model.weights.h5", data)
-    found, _ = read_keras(tmp_path / "a.keras")
+    found, _, _ = read_keras(tmp_path / "a.keras")
     assert list(found) == ["conv1d/kernel", "conv1d/bias", "norm_7/gamma"]
 
 
