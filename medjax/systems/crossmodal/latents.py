@@ -8,7 +8,7 @@ the participant's id. Beside it stands the same as parquet.
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,6 +53,16 @@ def latents_of(sample_id: NDArray, outputs: Mapping[str, NDArray]) -> Latents:
     everyone = np.ones(len(sample_id), bool)
     has = {name: np.asarray(outputs.get(f"has_{name}", everyone), bool) for name in vectors}
     return Latents(np.asarray(sample_id, str), vectors, has)
+
+
+def joined(parts: Sequence[Latents]) -> Latents:
+    """Return the latents of the same modalities of several groups of participants."""
+    names = parts[0].vectors if parts else ()
+    return Latents(
+        np.concatenate([part.sample_id for part in parts] or [np.zeros(0, str)]),
+        {m: np.concatenate([part.vectors[m] for part in parts]) for m in names},
+        {m: np.concatenate([part.has[m] for part in parts]) for m in names},
+    )
 
 
 def file_name(modality: str, run: str, ending: str = ".tsv") -> str:

@@ -58,6 +58,8 @@ class CrossModal(nn.Module):
     """Modalities with dense layers between the latent vector and their decoder."""
     temperature: float | None = None
     """Where the logarithm of the contrastive factor starts; None: no such parameter."""
+    decoders: bool = True
+    """False: encoders alone, for latents of weights that came without decoders."""
     dtype: jnp.dtype = jnp.float32
 
     def setup(self) -> None:
@@ -65,7 +67,8 @@ class CrossModal(nn.Module):
         parts: dict[str, nn.Module] = {}
         for name, options in self.modalities:
             parts[f"encoder_{name}"] = Encoder(options, self.dtype, name=f"encoder_{name}")
-            parts[f"decoder_{name}"] = Decoder(options, self.dtype, name=f"decoder_{name}")
+            if self.decoders:
+                parts[f"decoder_{name}"] = Decoder(options, self.dtype, name=f"decoder_{name}")
             if name in self.mergers:
                 parts[f"merger_{name}"] = Merger(options, name=f"merger_{name}")
         if self.temperature is not None:
@@ -117,6 +120,8 @@ class CrossModal(nn.Module):
         """Run every part once, on a row of zeros: what `init` needs."""
         rows = {n: jnp.zeros((1, *o.shape), self.dtype) for n, o in self.modalities}
         latents = [self.encode(name, x) for name, x in rows.items()]
+        if not self.decoders:
+            return
         index = jnp.zeros(1, jnp.int32)
         z = self.merged(latents, index) if self.merge else latents[0]
         for name in rows:

@@ -1,0 +1,67 @@
+"""The cross-modal system from raw files to latents, and the way of its weights through Keras."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from medjax import convert
+from medjax.main import main
+from medjax.systems.crossmodal.latents import read_latents
+from tests.conftest import CONFIGS
+
+CONFIG = next(path for path in CONFIGS if path.stem == "crossmodal")
+TABLES = {
+    "ecg": "hidden_ecg_rest_median_raw_10_{}.tsv",
+    "mri": "hidden_lax_4ch_heart_center_{}.tsv",
+}
+
+
+@pytest.fixture(scope="module")
+def run(finish_smoke):
+    return finish_smoke(CONFIG)
+
+
+def test_latents_are_written_for_those_who_have_the_modality(run):
+    parts = [
+        pd.read_parquet(run / f"paired/predictions-{s}.parquet") for s in ("validation", "test")
+    ]
+    table = pd.concat(parts).sort_values("sample_id")
+    for modality, name in TABLES.items():
+        ids, vectors = read_latents(run / "paired" / name.format("paired"))
+        rows = table[table[f"has_{modality}"]]
+        assert list(ids) == list(rows["sample_id"])
+        columns = [f"{modality}_latent_{i}" for i in range(vectors.shape[1])]
+        np.testing.assert_array_equal(vectors, rows[columns].to_numpy(np.float32))
+
+
+def test_results_hold_losses_imputation_retrieval_and_probes(run):
+    results = json.loads((run / "results.json").read_text())
+    test = results["paired"]["test"]
+    terms = [test[f"loss/{name}"]["value"] for name in ("ecg", "mri", "pair")]
+    np.testing.assert_allclose(test["loss"]["value"], sum(terms), rtol=1e-6)
+    assert 0 <= test["retrieval/ecg_to_mri/recall@1"]["value"] <= 1
+    assert {"imputation/mri_from_ecg/mse", "imputation/ecg_from_mri/explained"} <= test.keys()
+    probes = results["probes"]["test"]
+    assert {"unimodal/probe/ecg/ridge_r2/lv_mass", "probe_gain/mri/ridge_r2/heart_rate"} <= set(
+        probes
+    )
+    names = {path.name for path in (run / "plots").iterdir()}
+    assert {"probes.png", "paired-test-latent_map.png", "paired-test-mri-1.png"} <= names
+
+
+def test_encoders_go_to_keras_and_back_and_give_the_same_latents_without_training(run, tmp_path):
+    whole, ours = tmp_path / "paired.h5", tmp_path / "weights"
+    assert convert.main(["crossmodal", "--back", f"--from={run / 'paired'}", f"--to={whole}"]) == 0
+    assert convert.main(["crossmodal", f"--from={whole}", f"--to={ours}"]) == 0
+    argv = [f"--config={CONFIG}:smoke,encode", f"--workdir={tmp_path / 'new'}", "--mode=predict"]
+    argv += [f"--config.data.dir={run / 'demo' / 'prepared'}"]
+    parts = ",".join(f"encoder_{modality}:{ours}" for modality in TABLES)
+    assert main([*argv, f"--config.latents.init_from={parts}"]) == 0
+    for name in TABLES.values():
+        one = dict(zip(*read_latents(run / "paired" / name.format("paired"))))
+        other = dict(zip(*read_latents(tmp_path / "new/latents" / name.format("latents"))))
+        assert one.keys() < other.keys()  # the train split as well
+        for sample_id, vector in one.items():
+            np.testing.assert_allclose(other[sample_id], vector, atol=1e-5)
