@@ -118,5 +118,5 @@ CONVERTER = Converter(
     fields=fields,
     of_stage=of_stage,
     sets=SETS,
-    bearing_part="decoder",
+    bearing=lambda model: {"decoder": ("",)},
 )
