@@ -1,0 +1,1 @@
+"""Films and reports in Parquet files as the Hugging Face hub keeps them, without patients."""
