@@ -1,8 +1,9 @@
 """Losses of masks, given logits or probabilities."""
 
 import jax
+import jax.numpy as jnp
 
-from medjax.losses.classification import binary_cross_entropy
+from medjax.losses.classification import binary_cross_entropy, sigmoid_cross_entropy
 from medjax.losses.reduction import masked_mean
 from medjax.precision import at_least_float32
 
@@ -45,3 +46,23 @@ def dice_cross_entropy(
     probabilities = jax.nn.sigmoid(at_least_float32(logits))
     entropy = masked_mean(binary_cross_entropy(probabilities, target), mask)
     return entropy + dice_loss(probabilities, target, mask, scope=scope)
+
+
+def focal_loss(
+    logits: jax.Array, target: jax.Array, mask: jax.Array | None = None, gamma: float = 2.0
+) -> jax.Array:
+    """Return the mean of (1 - p)^gamma times the cross entropy (Lin et al. 2017).
+
+    p is the probability that logits [batch, ...] give the truth; mask bool [batch].
+    """
+    logits = at_least_float32(logits)
+    wrong = jax.nn.sigmoid(logits * (1 - 2 * target))
+    return masked_mean(wrong**gamma * sigmoid_cross_entropy(logits, target), mask)
+
+
+def focal_dice(
+    logits: jax.Array, target: jax.Array, mask: jax.Array | None = None, weight: float = 10.0
+) -> jax.Array:
+    """Return `weight` times the focal loss, minus the logarithm of the whole batch's soft Dice."""
+    dice = 1 - dice_loss(jax.nn.sigmoid(at_least_float32(logits)), target, mask)
+    return weight * focal_loss(logits, target, mask) - jnp.log(dice)

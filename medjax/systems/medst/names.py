@@ -93,3 +93,35 @@ def probe_layers(hidden: bool) -> list[Layer]:
         Layer(f"{name}.3", ("hidden_norm",), "batch_norm"),
         Layer(f"{name}.6", ("output",), "linear"),
     ]
+
+
+def setr_decoder_layers(stages: int = 4) -> list[Layer]:
+    """The table of the `Decoder` of segmentation."""
+    table = []
+    for index in range(stages):
+        name, path = f"decoder_{index + 1}", (f"ups_{index}",)
+        table += [
+            Layer(f"{name}.0", (*path, "conv"), "conv"),
+            Layer(f"{name}.1", (*path, "norm"), "batch_norm"),
+        ]
+    return [*table, Layer("final_out", ("head",), "conv")]
+
+
+def neck_layers(scales: int = 3, blocks: int = 6) -> list[Layer]:
+    """The table of the detector's `Neck`."""
+
+    def block(published: str, path: tuple[str, ...]) -> list[Layer]:
+        return [
+            Layer(f"{published}.conv", (*path, "conv"), "conv"),
+            Layer(f"{published}.bn", (*path, "norm"), "batch_norm"),
+        ]
+
+    table = []
+    for scale in range(scales):
+        if scale:
+            table += block(f"embedding{scale}_cbl", (f"links_{scale - 1}",))
+        name, path = f"embedding{scale}", (f"scales_{scale}",)
+        for index in range(blocks):
+            table += block(f"{name}.{index}", (*path, f"blocks_{index}"))
+        table.append(Layer(f"{name}.conv_out", (*path, "head"), "conv"))
+    return table
