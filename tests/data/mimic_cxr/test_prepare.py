@@ -295,3 +295,14 @@ def test_manifest_is_whole(raw, ehr, tmp_path):
     }
     assert manifest["sets"]["xray"]["labels"] == list(LABELS)
     assert not [v for v in manifest["options"].values() if str(tmp_path) in str(v)]
+
+
+def test_boxes_become_regions(raw, tmp_path):
+    metadata = pd.read_csv(raw / "mimic-cxr-2.0.0-metadata.csv.gz", dtype=str)
+    rows = {"category_name": "Pneumonia", "x": 1, "y": 2, "w": 3, "h": 4}
+    boxes = pd.DataFrame([rows | {"dicom_id": metadata["dicom_id"][0]}])
+    boxes.to_csv(raw / "boxes.csv", index=False)
+    assert run(raw, tmp_path / "out", "--boxes=boxes.csv") == 0
+    regions = read_manifest(tmp_path / "out")["sets"]["regions"]
+    assert sum(regions["splits"].values()) == 1 and regions["labels"] == ["Pneumonia"]
+    assert "boxes.csv" in read_manifest(tmp_path / "out")["inputs"]
