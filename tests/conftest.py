@@ -1,33 +1,91 @@
-"""Shared by all tests: one compile cache for the session, and one smoke run of each system."""
+"""Shared by all tests: how they are spread, one compile cache, one smoke run of each system."""
 
+import fcntl
 import functools
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+pytest_plugins = ("tests.parity.plugin",)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.py"))
+MOST_WORKERS = 4
+# Nearly all the time goes into compiling small programs that run once: quickly, a sixth of it.
+QUICKLY = (
+    "--xla_backend_optimization_level=0",
+    "--xla_llvm_disable_expensive_passes=true",
+    "--xla_cpu_use_fusion_emitters=false",
+    "--xla_cpu_parallel_codegen_split_count=1",
+)
+READS_FLAGS = (
+    "from jaxlib import _jax; _jax.CompileOptions().executable_build_options.debug_options"
+)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def compile_cache(tmp_path_factory) -> None:
-    """Let every run of the session, in this process or another, reuse what one has compiled."""
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.mktemp("compiled")))
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return how many processes share the tests: none where single files are asked for."""
+    named = (Path(argument.partition("::")[0]) for argument in config.args)
+    if all(path.is_file() for path in named):
+        return 0
+    return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set, before JAX is imported, how all processes of the session compile.
+
+    Quickly, unless the environment has `XLA_FLAGS` (`XLA_FLAGS= pytest` compiles as a run does),
+    and each program once for all of them.
+    """
+    environment: dict[str, str] = {}
+    if "XLA_FLAGS" not in os.environ and _knows(QUICKLY):
+        environment["XLA_FLAGS"] = " ".join(QUICKLY)
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        folder = tempfile.mkdtemp(prefix="medjax-compiled-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        environment["JAX_COMPILATION_CACHE_DIR"] = folder
+    os.environ.update(environment)
+    config.add_cleanup(lambda: [os.environ.pop(name, None) for name in environment])
+
+
+def _knows(flags: tuple[str, ...]) -> bool:
+    """Tell whether this XLA has these flags: of one that it lacks it dies."""
+    done = subprocess.run(
+        [sys.executable, "-c", READS_FLAGS],
+        env={**os.environ, "XLA_FLAGS": " ".join(flags)},
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode == 0
 
 
 @pytest.fixture(scope="session")
-def finish_smoke(tmp_path_factory) -> Callable[[Path], Path]:
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of this session that all processes of the tests know."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def finish_smoke(shared_folder: Path) -> Callable[[Path], Path]:
     """Return a function: config file -> workdir of its finished `smoke` run, made once."""
 
     @functools.cache
     def finish(config: Path) -> Path:
         from medjax.main import main
 
-        workdir = tmp_path_factory.mktemp(config.stem)
-        assert main([f"--config={config}:smoke", f"--workdir={workdir}"]) == 0
+        workdir = shared_folder / "smoke" / config.stem
+        workdir.parent.mkdir(exist_ok=True)
+        # Another process may make it just now; what is finished is not made again.
+        with open(workdir.with_suffix(".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            assert main([f"--config={config}:smoke", f"--workdir={workdir}"]) == 0
         return workdir
 
     return finish
