@@ -38,7 +38,16 @@ class Report(NamedTuple):
 
     dicom_id: str
     study: str
+    """Number of the study, "" where there is none."""
     text: str
+
+    def names(self) -> list[str]:
+        """Return the names under which annotations may have it.
+
+        The package radgraph numbers the reports of a list, as rows of Parquet files are numbered.
+        """
+        number = [str(int(self.dicom_id))] if self.dicom_id.isdecimal() else []
+        return [*([self.study] if self.study else []), self.dicom_id, *number]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +107,7 @@ def prepare(args: argparse.Namespace) -> None:
         return
     found, rules = find_triplets(args, [r for of_split in reports.values() for r in of_split])
     of_split = {
-        split: [(r, found.get(r.study, found.get(r.dicom_id))) for r in listed]
+        split: [(r, next((found[key] for key in r.names() if key in found), None)) for r in listed]
         for split, listed in reports.items()
     }
     known = {
@@ -109,7 +118,7 @@ def prepare(args: argparse.Namespace) -> None:
     if not left:
         raise UserError(
             f"{args.annotations or args.published_matrix or args.raw}: no triplet of any of the "
-            f"{count:,} films; studies are matched by number, other reports by dicom_id"
+            f"{count:,} films; studies are matched by number, other reports by dicom_id or row"
         )
     summary = write_set(
         args.out, spec(), {split: map(_example, pairs) for split, pairs in known.items()}
@@ -148,7 +157,8 @@ def _report(record: Mapping[str, Any], sections: tuple[str, ...]) -> Report:
     """The text of the sections; that of the whole report where it has none of them."""
     texts = [record["report"][name].strip() for name in sections]
     text = " ".join(text for text in texts if text) or record["report"]["text"]
-    return Report(record["dicom_id"], str(record["study_id"]), text.strip())
+    study = int(record["study_id"])
+    return Report(record["dicom_id"], str(study) if study else "", text.strip())
 
 
 def find_triplets(

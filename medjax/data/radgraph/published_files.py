@@ -15,7 +15,7 @@ STUDIES, MATRICES = "landmark_observation_sids.npy", "landmark_observation_adj_m
 
 def write_published(folder: Path, reports: Sequence[tuple]) -> None:
     """Write study numbers and matrices float64 [n, 51, 75] of (report, triplets), studies once."""
-    of_study = {report.study: triplets for report, triplets in reports}
+    of_study = {report.study or report.dicom_id: triplets for report, triplets in reports}
     shape = (len(of_study), len(POSITIONS), len(ENTITIES))
 
     def fill(path: Path) -> None:

@@ -11,7 +11,7 @@ from medjax.data.prepared import read_manifest
 from medjax.data.radgraph.annotation import write_annotations
 from medjax.data.radgraph.extract import extract
 from medjax.data.radgraph.package import annotate, read_cache
-from medjax.data.radgraph.prepare import read_triplets
+from medjax.data.radgraph.prepare import Report, read_triplets
 from medjax.data.radgraph.published_files import MATRICES, STUDIES, read_published
 from medjax.data.radgraph.vocabulary import ENTITIES, POSITIONS
 from medjax.errors import UserError
@@ -79,6 +79,22 @@ def test_the_published_files_are_written_and_read(films, tmp_path):
     assert read_published(tmp_path / "out")["53"] == []  # what is uncertain is not told
     assert run(films, tmp_path / "again", f"--published_matrix={tmp_path / 'out'}") == 0
     assert told(tmp_path / "again", "train") == EXPECTED
+
+
+def test_films_without_a_study_are_no_study_zero(tmp_path):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    for name in ("000.png", "001.png"):
+        Image.fromarray(np.zeros((16, 16), np.uint8)).save(raw / name)
+    films = pd.DataFrame({"image": ["000.png", "001.png"], "findings": ["", ""]})
+    films.assign(split=["train", "test"]).to_csv(raw / "labels.csv", index=False)
+    assert main(["cxr_table", f"--raw={raw}", f"--out={tmp_path / 'x'}", "--workers=1"]) == 0
+    write_annotations(tmp_path / "a.json", [extract("0", "Edema."), extract("001.png", "Mass.")])
+    assert run(tmp_path / "x", tmp_path / "out", f"--annotations={tmp_path / 'a.json'}") == 0
+    assert told(tmp_path / "out", "train") == {}
+    assert told(tmp_path / "out", "test") == {"001.png": [("unspecified", "mass", 1)]}
+    numbered = Report("0000001", "", "").names()
+    assert numbered == ["0000001", "1"]
 
 
 @pytest.mark.parametrize(
