@@ -21,8 +21,13 @@ def mask_scores(probabilities: np.ndarray, masks: np.ndarray, threshold: float =
     rows = len(probabilities)
     predicted = (np.asarray(probabilities) > threshold).reshape(rows, -1)
     true = (np.asarray(masks) > 0).reshape(rows, -1)
-    both = (predicted & true).sum(1)
-    sizes = predicted.sum(1) + true.sum(1)
-    positive = np.asarray(true.any(1))
-    dice = np.where(positive, 2 * both / np.maximum(sizes, 1), sizes == 0)
+    return scores_of_counts((predicted & true).sum(1), predicted.sum(1), true.sum(1))
+
+
+def scores_of_counts(both: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> MaskScores:
+    """Score images by their numbers of pixels: predicted and true, predicted, true."""
+    both, predicted, true = (np.asarray(x, np.float64) for x in (both, predicted, true))
+    positive = true > 0
+    sizes = predicted + true
+    dice = np.where(positive, 2 * both / np.maximum(sizes, 1), predicted == 0)
     return MaskScores(dice, (both + 1) / (sizes - both + 1), positive)

@@ -38,10 +38,16 @@ def learning_rate(options: ConfigDict, total_steps: int) -> optax.Schedule:
         return optax.constant_schedule(options.learning_rate)
     if options.schedule == "warmup_cosine":
         fraction = options.get("warmup_fraction", 0.0)
+        warmup = options.warmup_steps or int(fraction * total_steps)
+        if warmup >= total_steps:
+            raise UsageError(
+                f"optimizer.warmup_steps is {warmup} and the training has {total_steps} steps: "
+                "train longer, or warm up in fewer"
+            )
         return optax.warmup_cosine_decay_schedule(
             init_value=options.warmup_learning_rate,
             peak_value=options.learning_rate,
-            warmup_steps=options.warmup_steps or int(fraction * total_steps),
+            warmup_steps=warmup,
             decay_steps=total_steps,
             end_value=options.final_learning_rate,
         )

@@ -8,7 +8,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from medjax.errors import UsageError
-from medjax.run.optim import make_optimizer
+from medjax.run.optim import learning_rate, make_optimizer
 
 RATE, B1, B2 = 0.01, 0.9, 0.999
 GRADIENTS = np.random.default_rng(1).normal(size=(8, 5)) * [1e-8, 1e-6, 1e-3, 1, 100]
@@ -92,3 +92,10 @@ def test_a_rate_of_ones_own_stands_in_for_the_schedule() -> None:
         updates, state = optimizer.update(params, state, params)
         seen.append(float(updates["w"][0]))
     assert seen == [-1, -2, -3]
+
+
+def test_a_warm_up_longer_than_the_training_is_refused() -> None:
+    options = {"name": "sgd", "learning_rate": RATE, "schedule": "warmup_cosine"}
+    options |= {"warmup_steps": 9, "warmup_learning_rate": 0.0, "final_learning_rate": 0.0}
+    with pytest.raises(UsageError, match="warmup_steps is 9 and the training has 8 steps"):
+        learning_rate(ConfigDict(options), 8)

@@ -67,8 +67,13 @@ class Books(NamedTuple):
     """The table that they come from, to fold in other texts."""
 
 
+def text_options(config: ConfigDict, stage: ConfigDict) -> ConfigDict:
+    """Return what turns a stage's texts into vectors: the run's `text` section and the stage's."""
+    return ConfigDict({**config.text, **stage.text})
+
+
 def make_books(options: ConfigDict, texts: Texts, added: Sequence[tuple[str, str]] = ()) -> Books:
-    """Return the books of a stage's `text` section; added: (name, description) of more queries.
+    """Return the books of `text_options`; added: (name, description) of more queries.
 
     Raises:
         UserError: a file is missing or damaged, or a text has no vector.

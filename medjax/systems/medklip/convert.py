@@ -89,10 +89,7 @@ def shapes(model: Model) -> Shapes:
 def settings(model: Model) -> dict[str, Any]:
     """Return the fields of a stage that make its network the size of the weights."""
     wanted = SETTINGS if model["kind"] in ("pretraining", "replication") else SETTINGS[:3]
-    found = {f"model.{name}": model[name] for name in wanted}
-    if model["kind"] in ("pretraining", "replication"):
-        found["text.dim"] = model["text_dim"]
-    return found
+    return {f"model.{name}": model[name] for name in wanted}
 
 
 def fields(model: Model) -> Fields:

@@ -14,13 +14,21 @@ from medjax.losses import binary_cross_entropy, cosine_alignment, masked_mean
 from medjax.precision import at_least_float32
 
 
-def mean_over(values: jax.Array, counts: jax.Array, empty: str = "zero") -> jax.Array:
-    """Return the mean of the values that count (bool, same shape).
+def mean_over(
+    terms: tuple[jax.Array, jax.Array], mask: jax.Array | None = None, empty: str = "zero"
+) -> jax.Array:
+    """Return the mean of the terms that count.
 
-    Where none does: 0 with "zero", NaN with "nan", as the mean of nothing is in PyTorch.
+    Args:
+        terms: (values, whether each counts), [batch, query].
+        mask: bool [batch], False for padding rows.
+        empty: what it is where none counts: 0 with "zero", NaN with "nan", as the mean of nothing
+            is in PyTorch.
     """
-    total = jnp.where(counts, values, 0).sum()
-    number = counts.sum()
+    values, counts = terms
+    if mask is not None:
+        counts = counts & mask[:, None]
+    total, number = jnp.where(counts, values, 0).sum(), counts.sum()
     return total / (number if empty == "nan" else jnp.maximum(number, 1))
 
 
@@ -30,26 +38,20 @@ def kept_queries(queries: int, excluded: Sequence[int]) -> jax.Array:
     return kept.at[jnp.array(excluded)].set(False) if len(excluded) else kept
 
 
-def existence_loss(
-    logits: jax.Array,
-    labels: jax.Array,
-    mask: jax.Array | None = None,
-    kept: jax.Array | None = None,
-    empty: str = "zero",
-) -> jax.Array:
-    """Return the mean cross entropy of existence over all known pairs of film and entity.
+def existence_terms(
+    logits: jax.Array, labels: jax.Array, excluded: Sequence[int] = ()
+) -> tuple[jax.Array, jax.Array]:
+    """Return the cross entropy of existence [batch, query], and which terms count.
 
     Args:
         logits: [batch, query, attribute]: absent, present (others are never the truth).
         labels: [batch, query].
-        mask: bool [batch], False for padding rows.
-        kept: bool [query], False for entities that are left out.
-        empty: of `mean_over`.
+        excluded: entities that are left out.
     """
     log_p = jax.nn.log_softmax(at_least_float32(logits))
+    known = (labels >= 0) & (labels <= 1) & kept_queries(labels.shape[1], excluded)
     entropy = -((1 - labels) * log_p[..., 0] + labels * log_p[..., 1])
-    known = (labels >= 0) & (labels <= 1)
-    return mean_over(entropy, _counted(known, mask, kept), empty)
+    return jnp.where(known, entropy, 0), known
 
 
 def position_logits(vectors: jax.Array, book: jax.Array, index: jax.Array) -> jax.Array:
@@ -67,27 +69,16 @@ def position_logits(vectors: jax.Array, book: jax.Array, index: jax.Array) -> ja
     return jnp.where(index < 0, jnp.finfo(chosen.dtype).min, chosen)
 
 
-def position_loss(
-    logits: jax.Array,
-    labels: jax.Array,
-    mask: jax.Array | None = None,
-    kept: jax.Array | None = None,
-    empty: str = "zero",
-) -> jax.Array:
-    """Return the mean cross entropy of the true position, the first candidate.
+def position_terms(
+    logits: jax.Array, labels: jax.Array, excluded: Sequence[int] = ()
+) -> tuple[jax.Array, jax.Array]:
+    """Return the cross entropy of the true position [batch, query], and which terms count.
 
-    Args:
-        logits: of `position_logits`.
-        labels: [batch, query]; only entities that are present have a position.
-        mask, kept, empty: as in `existence_loss`.
+    logits: of `position_logits`, the true position first; only what is present has a position.
     """
+    present = (labels == 1) & kept_queries(labels.shape[1], excluded)
     entropy = -jax.nn.log_softmax(logits)[..., 0]
-    return mean_over(entropy, _counted(labels == 1, mask, kept), empty)
-
-
-def _counted(known: jax.Array, mask: jax.Array | None, kept: jax.Array | None) -> jax.Array:
-    known = known if mask is None else known & mask[:, None]
-    return known if kept is None else known & kept
+    return jnp.where(present, entropy, 0), present
 
 
 class Terms(NamedTuple):

@@ -1,11 +1,13 @@
 """MedKLIP's network: descriptions of entities question the patches of a film."""
 
+import math
 from functools import partial
 from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from medjax.nn.dropout import Dropout
 from medjax.nn.linear import Linear
@@ -33,6 +35,10 @@ class MedKLIP(nn.Module):
     attributes: int = 2
     """Outputs of a query: absent, present."""
     dropout: float = 0.1
+    patch_positions: str = "none"
+    """"sine": a code of its row and column is added to every patch."""
+    position_scale: float = 1.0
+    """Of the vectors that are held against those of positions."""
     dtype: jnp.dtype = jnp.float32
 
     def setup(self) -> None:
@@ -54,8 +60,26 @@ class MedKLIP(nn.Module):
             train: apply dropout (rng "dropout") and use the batch's statistics.
         """
         patches = self.encoder(images, mask, train=train)
+        if self.patch_positions == "sine":
+            patches = patches + position_code(*patches.shape[1:]).astype(patches.dtype)
         queries = self.query(book)
         queries = jnp.broadcast_to(queries, (len(patches), *queries.shape))
         found, attention = self.decoder(queries, patches, train=train)
         found = self.drop(found, train=train)
-        return Reading(self.classifier(found), self.position(found), attention)
+        position = self.position_scale * self.position(found)
+        return Reading(self.classifier(found), position, attention)
+
+
+def position_code(patches: int, width: int) -> np.ndarray:
+    """Return sines and cosines of row and column (Vaswani et al. 2017), [patches, width].
+
+    Raises:
+        ValueError: the patches make no square, or the width is no multiple of 4.
+    """
+    side = math.isqrt(patches)
+    if side * side != patches or width % 4:
+        raise ValueError(f"no code of rows and columns for {patches} patches of width {width}")
+    angles = np.arange(side)[:, None] * 10000.0 ** (-np.arange(width // 4) * 4 / width)
+    axis = np.concatenate([np.sin(angles), np.cos(angles)], 1)
+    rows, columns = np.repeat(axis, side, 0), np.tile(axis, (side, 1))
+    return np.concatenate([rows, columns], 1).astype(np.float32)

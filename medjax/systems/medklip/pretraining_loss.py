@@ -8,10 +8,10 @@ import jax
 from medjax.run.system import Aux, Batch, Variables
 from medjax.systems.medklip.encoder import standardise
 from medjax.systems.medklip.loss import (
-    existence_loss,
-    kept_queries,
+    existence_terms,
+    mean_over,
     position_logits,
-    position_loss,
+    position_terms,
 )
 from medjax.systems.medklip.model import MedKLIP, Reading
 
@@ -49,12 +49,11 @@ def read(
 def losses(reading: Reading, batch: Batch, weights: Weights) -> dict[str, jax.Array]:
     """Return "existence" and "position" of a batch with labels and candidates of positions."""
     labels, mask = batch["labels"], batch["mask"]
-    kept = kept_queries(labels.shape[1], weights.excluded)
-    found = {"existence": existence_loss(reading.logits, labels, mask, kept, weights.empty)}
+    terms = {"existence": existence_terms(reading.logits, labels, weights.excluded)}
     if weights.position:
         logits = position_logits(reading.position, batch["position_book"], batch["position_index"])
-        found["position"] = position_loss(logits, labels, mask, kept, weights.empty)
-    return found
+        terms["position"] = position_terms(logits, labels, weights.excluded)
+    return {name: mean_over(pair, mask, weights.empty) for name, pair in terms.items()}
 
 
 def make_loss(

@@ -7,6 +7,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ml_collections import ConfigDict
+
+from medjax.run.optim import learning_rate
 
 
 class EpochClock(NamedTuple):
@@ -60,3 +63,41 @@ class EpochClock(NamedTuple):
             return jnp.where(epoch == 0, warm, jnp.asarray(later)[jnp.minimum(epoch, self.epochs)])
 
         return rate
+
+
+class Rates(NamedTuple):
+    """Of a stage's optimiser."""
+
+    used: Callable[[jax.Array], jax.Array]
+    """step -> the rate in use."""
+    logged: Callable[[jax.Array], jax.Array]
+    """step -> what is logged of it."""
+
+
+def stage_rates(stage: ConfigDict, steps_per_epoch: int) -> Rates:
+    """Return the rates of a stage; `optimizer.schedule` may be "epoch_clock" besides the usual.
+
+    With `optimizer.logged_learning_rate` "epoch_clock" the clock's value of the epoch is logged, as
+    published.
+    """
+    options, epochs = stage.optimizer, stage.train.epochs
+    if options.schedule != "epoch_clock":
+        rate = learning_rate(options, steps_per_epoch * epochs)
+        return Rates(rate, rate)
+    clock = EpochClock(
+        options.learning_rate,
+        options.final_learning_rate,
+        options.warmup_learning_rate,
+        options.warmup_epochs,
+        epochs,
+        options.clock_step_size,
+    )
+    used = clock.schedule(steps_per_epoch)
+    if options.logged_learning_rate == "used":
+        return Rates(used, used)
+    told = np.array([clock.logged(epoch) for epoch in range(epochs + 1)])
+
+    def logged(step: jax.Array) -> jax.Array:
+        return jnp.asarray(told)[jnp.minimum(step // steps_per_epoch, epochs)]
+
+    return Rates(used, logged)
