@@ -50,6 +50,8 @@ def get_config() -> ConfigDict:
     config.pretrain = pretraining()
     config.zero_shot = zero_shot_reading()
     config.grounding = zero_shot_grounding()
+    config.finetune = fine_tuning("finetune_classification", epochs=100, warmup=20)
+    config.segmentation = fine_tuning("finetune_segmentation", epochs=1000, warmup=50)
 
     # Every stage once for each seed; (): only for `seed` above. One after another ("loop"), all in
     # one compiled step ("vmap"), or as is faster: vmap on accelerators, else loop ("auto").
@@ -117,6 +119,28 @@ def zero_shot_grounding() -> ConfigDict:
     return s
 
 
+def fine_tuning(kind: str, epochs: int, warmup: int) -> ConfigDict:
+    """Return a stage that trains on labels or masks, from the pre-training's image network."""
+    s = ConfigDict({"kind": kind})
+    s.model = ConfigDict({"backbone": "resnet50", "width": 64, "gradient_checkpointing": False})
+    s.model.update({"batch_statistics": "global", "groups": 1})
+    s.init_from = (("network", "pretrain", "encoder/network"),)
+    s.optimizer = optimizer("adamw", 1e-5)
+    s.optimizer.update({"warmup_learning_rate": 1e-5, "final_learning_rate": 1e-5})
+    s.optimizer.update({"warmup_epochs": warmup, "clock_step_size": 100})  # of "epoch_clock"
+    s.optimizer.logged_learning_rate = "used"
+    s.train = training(epochs, batch=64, evaluation_batch=64)
+    s.train.train_fraction = 1.0  # of the training films; smaller ones lie inside larger ones
+    s.train.train_fraction_seed = 0
+    if kind == "finetune_classification":
+        s.labels = ()  # of the table; (): all
+    else:
+        s.finding = config_dict.placeholder(str)  # of the places; none: the only one there is
+        s.model.dropout = 0.2
+        s.loss = ConfigDict({"dice_scope": "batch"})  # or "image": each image's Dice
+    return s
+
+
 def reading(kind: str) -> ConfigDict:
     """Return what every stage has that reads films by descriptions: the published network."""
     s = ConfigDict({"kind": kind})
@@ -173,9 +197,12 @@ def smoke(config: ConfigDict) -> None:
     config.data.demo.width = 64
     config.data.image.size = 32
     config.pretrain.optimizer.warmup_steps = 1
-    for name in STAGES:
-        config[name].model.update({"backbone": "resnet4", "stages": 1, "width": 8, "dim": 16})
-        config[name].model.update({"decoder_layers": 1, "feedforward": 32})
+    for name in (*READING, *FINE_TUNING):
+        config[name].model.width = 8
+    for name in READING:
+        config[name].model.update({"dim": 16, "decoder_layers": 1, "feedforward": 32})
+    for name in FINE_TUNING:
+        config[name].train.epochs = 1
 
 
 def demo(config: ConfigDict) -> None:
@@ -191,10 +218,16 @@ def small(config: ConfigDict, patients: int, epochs: int, batch: int) -> None:
     config.data.image.update({"size": 128, "flip": 0.0, "augment_operations": 0})
     config.data.image.crop_area = (0.6, 1.0)
     config.loader.threads = 2
-    for name in STAGES:
-        config[name].model.update({"backbone": "resnet10", "width": 16, "dim": 64})
-        config[name].model.update({"decoder_layers": 2, "feedforward": 128, "dropout": 0.0})
+    for name in (*READING, *FINE_TUNING):
+        config[name].model.update({"backbone": "resnet10", "width": 16})
         config[name].train.evaluation_batch_size = 32
+    for name in READING:
+        config[name].model.update({"dim": 64, "decoder_layers": 2, "feedforward": 128})
+        config[name].model.dropout = 0.0
+    for name in FINE_TUNING:
+        config[name].optimizer.learning_rate = 1e-3
+        config[name].train.update({"epochs": epochs, "global_batch_size": batch})
+    config.segmentation.finding = "Effusion"
     config.pretrain.train.update({"epochs": epochs, "global_batch_size": batch})
     config.pretrain.optimizer.update({"learning_rate": 1e-3, "warmup_steps": 50})
 
@@ -222,8 +255,48 @@ def ground(config: ConfigDict) -> None:
     config.stages = ("pretrain", "grounding")
 
 
-STAGES = ("pretrain", "zero_shot", "grounding")
+def finetune_1(config: ConfigDict) -> None:
+    """Pre-training, then a classifier of the labels on 1 % of the training films."""
+    fine_tune(config, "finetune", 0.01)
+
+
+def finetune_10(config: ConfigDict) -> None:
+    """Pre-training, then a classifier of the labels on 10 % of the training films."""
+    fine_tune(config, "finetune", 0.1)
+
+
+def finetune_100(config: ConfigDict) -> None:
+    """Pre-training, then a classifier of the labels on all training films."""
+    fine_tune(config, "finetune", 1.0)
+
+
+def segmentation_1(config: ConfigDict) -> None:
+    """Pre-training, then the segmentation of a finding on 1 % of the training films."""
+    fine_tune(config, "segmentation", 0.01)
+
+
+def segmentation_10(config: ConfigDict) -> None:
+    """Pre-training, then the segmentation of a finding on 10 % of the training films."""
+    fine_tune(config, "segmentation", 0.1)
+
+
+def segmentation_100(config: ConfigDict) -> None:
+    """Pre-training, then the segmentation of a finding on all training films."""
+    fine_tune(config, "segmentation", 1.0)
+
+
+def fine_tune(config: ConfigDict, stage: str, fraction: float) -> None:
+    """Set the stages, and the share of the training films that the second one sees."""
+    config.stages = ("pretrain", stage)
+    config[stage].train.train_fraction = fraction
+
+
+READING = ("pretrain", "zero_shot", "grounding")
+FINE_TUNING = ("finetune", "segmentation")
 SIZES = (smoke, demo, published)
-TASKS = (pretrain, zero_shot, ground)
+TASKS = (
+    *(pretrain, zero_shot, ground, finetune_1, finetune_10, finetune_100),
+    *(segmentation_1, segmentation_10, segmentation_100),
+)
 WORDS = {f.__name__: f for f in (*SIZES, *TASKS)}
 GROUPS = {"task": tuple(f.__name__ for f in TASKS)}

@@ -6,6 +6,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from medjax.run.system import System
+from medjax.systems.medklip.finetuning import classification_stage, segmentation_stage
 from medjax.systems.medklip.grounding_stage import grounding_stage
 from medjax.systems.medklip.opening import Opened
 from medjax.systems.medklip.opening import open_data as open_data
@@ -18,6 +19,8 @@ STAGES: dict[str, Build] = {
     "pretrain": pretrain_stage,
     "zero_shot": zero_shot_stage,
     "grounding": grounding_stage,
+    "finetune_classification": classification_stage,
+    "finetune_segmentation": segmentation_stage,
 }
 """Kind of stage -> what makes its functions of (config, stage, data, artefacts)."""
 
