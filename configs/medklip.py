@@ -115,6 +115,7 @@ def zero_shot_grounding() -> ConfigDict:
     # 1.568 times even attention (0.008 at 14 x 14 patches); or "searched" on the validation split.
     s.threshold = "published"
     s.empty_mask = "skip"  # or "miss": a film whose finding has no pixel
+    s.overlays = 8  # films of a finding with its attention drawn over them; 0: none
     s.train = ConfigDict({"evaluation_batch_size": 32, "final_splits": ("validation", "test")})
     return s
 

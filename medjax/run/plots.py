@@ -30,7 +30,9 @@ def save_figure(figure: Figure, path: Path) -> None:
 def learning_curves(
     rows: Sequence[Mapping[str, Any]], monitor: str, title: str, monitor_mode: str = "max"
 ) -> Figure:
-    """Draw the loss and the monitored metric against the step, one line a split.
+    """Draw loss, monitored metric and, where it was logged, accuracy against the step.
+
+    One line a split.
 
     Args:
         rows: lines of metrics.jsonl: "step", "split" and values by name, None where undefined.
@@ -38,7 +40,8 @@ def learning_curves(
         title: heading, usually the stage.
         monitor_mode: "max" or "min": which value is best.
     """
-    names = [name for name in dict.fromkeys(("loss", monitor)) if any(name in r for r in rows)]
+    wanted = dict.fromkeys(("loss", monitor, "accuracy"))
+    names = [name for name in wanted if any(name in r for r in rows)]
     drawn = [name for name in names if any(r.get(name) is not None for r in rows)]
     undefined = [name for name in names if name not in drawn]
     notes = [f"{metric_label(name)}: undefined in every evaluation" for name in undefined]

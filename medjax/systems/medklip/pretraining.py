@@ -114,7 +114,7 @@ def film_sums(reading: Any, batch: Batch, weights: Weights) -> dict[str, jax.Arr
 
 
 def loss_metrics(outputs: Outputs) -> dict[str, Metric]:
-    """Return existence_loss, position_loss and their sum, {} where nothing is known."""
+    """Return existence_loss, position_loss, their sum and accuracy, {} where nothing is known."""
     if "labels" not in outputs:
         return {}
     found = {}
@@ -123,7 +123,11 @@ def loss_metrics(outputs: Outputs) -> dict[str, Metric]:
         total = float(outputs[f"{part}_sum"].astype(np.float64).sum())
         found[f"{part}_loss"] = Metric(total / max(count, 1), n=count)
     total = sum(metric.value or 0.0 for metric in found.values())
-    return found | {"loss": Metric(total, n=len(outputs["labels"]))}
+    labels, score = outputs["labels"], outputs["score"]
+    known = (labels >= 0) & (labels <= 1)
+    right = ((score > 0.5) == (labels > 0.5))[known]
+    accuracy = Metric(float(right.mean()) if right.size else 0.0, n=int(known.sum()))
+    return found | {"loss": Metric(total, n=len(labels)), "accuracy": accuracy}
 
 
 def existence_metrics(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from medjax.run.system import Aux, Batch, Variables
 from medjax.systems.medklip.encoder import standardise
@@ -47,13 +48,19 @@ def read(
 
 
 def losses(reading: Reading, batch: Batch, weights: Weights) -> dict[str, jax.Array]:
-    """Return "existence" and "position" of a batch with labels and candidates of positions."""
+    """Return "existence" and "position" of a batch with labels and candidates of positions.
+
+    Besides "accuracy", the share of known pairs of film and entity that are called rightly.
+    """
     labels, mask = batch["labels"], batch["mask"]
     terms = {"existence": existence_terms(reading.logits, labels, weights.excluded)}
     if weights.position:
         logits = position_logits(reading.position, batch["position_book"], batch["position_index"])
         terms["position"] = position_terms(logits, labels, weights.excluded)
-    return {name: mean_over(pair, mask, weights.empty) for name, pair in terms.items()}
+    found = {name: mean_over(pair, mask, weights.empty) for name, pair in terms.items()}
+    right = (reading.logits[..., 1] > reading.logits[..., 0]) == (labels > 0.5)
+    known = terms["existence"][1]
+    return found | {"accuracy": mean_over((right.astype(jnp.float32), known), mask)}
 
 
 def make_loss(

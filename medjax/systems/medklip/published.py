@@ -10,6 +10,8 @@ from typing import Any
 MODEL: dict[str, Any] = {
     "model.decoder_norm": "pre",
     "model.post_norm_self_attention": "discarded",
+    "model.patch_position_encoding": "none",
+    "model.position_logit_scale": 1.0,
     "text.position_prompt": "underscores",
     "text.pooling": "first_token",
 }
@@ -22,20 +24,45 @@ NOTEBOOK_MODEL: dict[str, Any] = {
     "text.max_tokens": 64,
 }
 """The same of the replication's notebook."""
-PRETRAINING: dict[str, Any] = {
-    "loss.empty": "nan",
+EVALUATED: dict[str, Any] = MODEL | {"text.max_tokens": 64}
+"""Fields of the stages that only read: the evaluation scripts cut texts shorter."""
+PRETRAINING: dict[str, Any] = MODEL | {
+    "loss.empty_mask_loss": "nan",
     "optimizer.schedule": "epoch_clock",
-    "train.logged_learning_rate": "epoch_clock",
-    "train.logged_epoch_loss": "position_meter",
-    "train.validation_view": "training",
+    "optimizer.logged_learning_rate": "epoch_clock",
+    "train.validation_transform": "training",
     "train.validation_shuffle": True,
     "train.validation_drop_last": True,
-    "train.validation_negatives": "drawn_anew",
 }
 """Fields of a stage of kind "pretrain"."""
+FINE_TUNING: dict[str, Any] = {
+    "optimizer.schedule": "epoch_clock",
+    "optimizer.logged_learning_rate": "epoch_clock",
+}
+"""Fields of a stage of fine-tuning, whose clock does not move."""
+STAGES: dict[str, dict[str, Any]] = {
+    "pretrain": PRETRAINING,
+    "zero_shot": EVALUATED,
+    "grounding": EVALUATED | {"empty_mask": "miss"},
+    "finetune_classification": FINE_TUNING,
+    "finetune_segmentation": FINE_TUNING,
+}
+"""Fields of a stage, by its kind."""
+RUN: dict[str, Any] = {
+    "data.image.sharpness_overflow": "wrap",
+    "data.image.autocontrast_offset": "wrap",
+    "data.image.luma_channel_order": "bgr",
+    "evaluation.f1_threshold_rule": "above",
+    "evaluation.f1_threshold_split": "test",
+}
+"""Fields of the run: what films are shown as, and how they are scored."""
 
 
 def fields(kinds: Mapping[str, str]) -> dict[str, Any]:
     """Return {dotted name: published value} of a config; kinds: {stage: its kind}."""
-    del kinds
-    return {}
+    of_stages = {
+        f"{stage}.{name}": value
+        for stage, kind in kinds.items()
+        for name, value in STAGES.get(kind, {}).items()
+    }
+    return RUN | of_stages

@@ -5,9 +5,11 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from medjax.run.compare import Written
 from medjax.run.system import System
 from medjax.systems.medklip.finetuning import classification_stage, segmentation_stage
 from medjax.systems.medklip.grounding_stage import grounding_stage
+from medjax.systems.medklip.metrics_file import metrics_file
 from medjax.systems.medklip.opening import Opened
 from medjax.systems.medklip.opening import open_data as open_data
 from medjax.systems.medklip.pretraining import pretrain_stage
@@ -23,6 +25,31 @@ STAGES: dict[str, Build] = {
     "finetune_segmentation": segmentation_stage,
 }
 """Kind of stage -> what makes its functions of (config, stage, data, artefacts)."""
+SCORED = ("zero_shot", "finetune_classification")
+"""Kinds of stages whose predictions metrics.json tells of, the first that a run has."""
+
+
+METRICS_FILE = "metrics.json"
+"""Beside results.json: scores, curves and losses of every entity in one file."""
+
+
+def summaries(config: ConfigDict, results: Mapping[str, Any], written: Written) -> dict[str, str]:
+    """Return metrics.json: of the zero-shot reading where the run has one, else of what it trained.
+
+    With replicas each has a file of its own, metrics-<replica>.json.
+    """
+    kinds = {config[name].kind: name for name in config.stages}
+    wanted = next((kinds[k] for k in (*SCORED, "pretrain") if k in kinds), None)
+    trained = next((name for name in config.stages if "optimizer" in config[name]), None)
+    if wanted is None or "test" not in config[wanted].train.final_splits:
+        return {}
+    logs = written.log(trained) if trained else {}
+    files = {}
+    for replica, predictions in written.predictions(wanted, "test").items():
+        name = f"metrics-{replica}.json" if replica else METRICS_FILE
+        label = f"{wanted}/{replica}" if replica else wanted
+        files[name] = metrics_file(results[label]["test"], predictions, logs.get(replica, ()))
+    return files
 
 
 def build(

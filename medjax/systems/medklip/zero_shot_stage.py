@@ -10,9 +10,11 @@ from ml_collections import ConfigDict
 
 from medjax.data.radgraph.vocabulary import query_of
 from medjax.errors import UserError, nearest
+from medjax.metrics.figures import Predictions
 from medjax.metrics.metric import Metric
 from medjax.run.system import Batch, Outputs, System, Variables
 from medjax.systems.medklip.books import pack_books
+from medjax.systems.medklip.figures import entity_figures
 from medjax.systems.medklip.network import init_model, make_model, stage_books
 from medjax.systems.medklip.opening import Opened, stage_batches
 from medjax.systems.medklip.pretraining_loss import read
@@ -53,8 +55,23 @@ def zero_shot_stage(
         return found | {"text": Metric(None, reason=books.method)}
 
     def table(split: str, positions: np.ndarray, outputs: Outputs) -> Mapping[str, Any]:
-        scores = {f"score/{n}": outputs["score"][:, i] for i, n in enumerate(asked.names)}
-        return {**batches.identity(split, positions), **scores}
+        columns = {f"score/{n}": outputs["score"][:, i] for i, n in enumerate(asked.names)}
+        if "labels" in outputs:
+            truth = truth_of(outputs, asked)
+            kept = [(i, n) for i, n in enumerate(asked.names) if asked.columns[i] >= 0]
+            columns |= {f"label/{n}": truth[:, i] for i, n in kept}
+        return {**batches.identity(split, positions), **columns}
+
+    def draw(split: str, outputs: Mapping[str, Outputs], metrics: Mapping[str, Metric]) -> Any:
+        if "labels" not in outputs[split]:
+            return {}
+        truth = truth_of(outputs[split], asked)
+        kept = [i for i, column in enumerate(asked.columns) if column >= 0]
+        names = [asked.names[i] for i in kept]
+        invented = ", invented films" if films.invented else ""
+        title = f"zero-shot reading{invented}, {split} split"
+        shown = truth[:, kept], outputs[split]["score"][:, kept], names, metrics, title
+        return entity_figures(Predictions(*shown)) if kept else {}
 
     return System(
         init=partial(init_model, model),
@@ -64,6 +81,7 @@ def zero_shot_stage(
         table=table,
         predict=predict,
         evaluate=evaluate,
+        draw=draw,
         splits=batches.splits,
         resident={"entity_book": books.entity},
         artefacts={"books": pack_books(books)},
