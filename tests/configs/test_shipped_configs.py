@@ -53,8 +53,9 @@ def test_smoke_writes_what_the_workdir_promises(smoke_run):
             assert len(predictions) and not predictions.isna().any().any()
             for metric in metrics.values():
                 assert metric["value"] is not None or metric["reason"]
-        assert (workdir / stage / "metrics.jsonl").read_text()
-        assert list((workdir / stage / "tensorboard").iterdir())
+        if "optimizer" in config[stage]:  # The others read with the weights of a stage before.
+            assert (workdir / stage / "metrics.jsonl").read_text()
+            assert list((workdir / stage / "tensorboard").iterdir())
     assert (workdir / "timing.json").is_file() and list((workdir / "plots").glob("*.png"))
     text = (workdir / "results.json").read_text()
     assert str(workdir) not in text and "second" not in text
