@@ -1,8 +1,10 @@
 """COVIDx: films of the lists train.txt and test.txt, with their classes."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
+from medjax.data.mgca_splits import Parts, covidx_by_patient, covidx_by_row
 from medjax.data.tables import find_table
 from medjax.data.xray.film import Film
 from medjax.data.xray.gather import Gathered, prepare_gathered, splits_of, subject_numbers
@@ -23,6 +25,13 @@ TWO = ("negative", "positive")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this source."""
+    parser.add_argument(
+        "--split_unit",
+        choices=("patient", "row"),
+        default="patient",
+        help="what is drawn for validation, 20 %% of the training list; row: as MGCA and MedST "
+        "publish, patients may be on both sides",
+    )
     add_image_options(parser, quality=95)
 
 
@@ -39,15 +48,43 @@ def prepare(args: argparse.Namespace) -> None:
         rows += [(*row, part == "test") for row in read_list(path, part)]
     labels, codes = classes_of([row[2] for row in rows], ", ".join(inputs))
     patients = [row[0] for row in rows]
-    splits, rule = splits_of(args, patients, [row[3] for row in rows])
+    splits, rule, patients = split_rows(args, patients, [row[3] for row in rows])
     films = [
         Film(image, image, split, number, 0, "", 0, () if args.unlabelled else code)
         for (_, image, _, _), split, number, code in zip(
             rows, splits, subject_numbers(patients), codes
         )
+        if split
     ]
     names = () if args.unlabelled else labels
     prepare_gathered(args, root, Gathered(films, names, rule, inputs), SOURCE)
+
+
+def split_rows(
+    args: argparse.Namespace, patients: Sequence[str], tested: Sequence[bool]
+) -> tuple[list[str], str, list[str]]:
+    """Return the split of every row, the rule, and whom the rows are of.
+
+    A row of the training list whose patient is tested on has no split, "". Where single rows are
+    drawn, each is a patient of its own.
+    """
+    if args.unlabelled or args.split == "hash":
+        return *splits_of(args, patients), list(patients)
+    if args.split_unit == "row":
+        rule = "published lists; of the training list 20 % of the rows are validation"
+        names = [f"{patient}/{row}" for row, patient in enumerate(patients)]
+        return _named(covidx_by_row(tested), len(names)), rule, names
+    rule = "published lists; of the training list patients of 20 % of the rows are validation"
+    parts = covidx_by_patient(patients, tested)
+    return _named(parts, len(patients)), rule, list(patients)
+
+
+def _named(parts: Parts, rows: int) -> list[str]:
+    splits = [""] * rows
+    for name, positions in parts._asdict().items():
+        for position in positions:
+            splits[position] = name
+    return splits
 
 
 def read_list(path: Path, part: str) -> list[tuple[str, str, str]]:

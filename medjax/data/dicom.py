@@ -51,6 +51,12 @@ def read_dicom(path: Path, check_size: Callable[[tuple[int, int]], None]) -> Ima
     return Image.fromarray(255 - grey if inverted else grey)
 
 
+def scale_by_maximum(pixels: np.ndarray) -> np.ndarray:
+    """Scale grey values of any depth so that the brightest becomes 255, as MGCA and MedST do."""
+    scale = 255 / max(float(pixels.max()), 1.0)
+    return np.clip(np.rint(pixels * scale), 0, 255).astype(np.uint8)
+
+
 def _scaled(pixels: np.ndarray) -> np.ndarray:
     low, high = float(pixels.min()), float(pixels.max())
     scale = 255 / (high - low) if high > low else 0.0

@@ -102,3 +102,48 @@ def area_means(values: np.ndarray, target: int) -> np.ndarray:
     share = (edges - below)[:, None]
     at_edges = sums[below] * (1 - share) + sums[below + 1] * share
     return np.diff(at_edges, axis=0) * (target / length)
+
+
+def resize_longer(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Bring the longer side of uint8 [height, width] to `side`, the other in proportion, truncated.
+
+    A larger film is shrunk by area, a smaller one enlarged by `enlarge`, as OpenCV's area
+    interpolation does.
+    """
+    longest = max(pixels.shape)
+    factor = side / longest
+    height, width = (side if n == longest else max(int(n * factor), 1) for n in pixels.shape)
+    if (height, width) == pixels.shape:
+        return pixels
+    if min(n / new for n, new in zip(pixels.shape, (height, width))) >= 1:
+        return resize_area(pixels, (width, height))
+    return enlarge(pixels, (width, height))
+
+
+def enlarge(pixels: np.ndarray, target: tuple[int, int]) -> np.ndarray:
+    """Enlarge uint8 [height, width] to (width, height): pixels of the film with blended borders."""
+    rows = _blend(pixels.astype(np.float64), target[1])
+    return np.rint(_blend(rows.T, target[0]).T).astype(np.uint8)
+
+
+def _blend(values: np.ndarray, target: int) -> np.ndarray:
+    """Stretch the first axis [n, ...] to [target, ...].
+
+    An output position inside one input position takes its value; one across a border blends both
+    by the shares on either side.
+    """
+    length = len(values)
+    place = np.arange(target)
+    first = np.floor(place * (length / target)).astype(np.int64)
+    past = (place + 1) - (first + 1) * (target / length)
+    share = np.where(past <= 0, 0, past - np.floor(past))
+    second = np.minimum(first + 1, length - 1)
+    share = np.where(first < length - 1, share, 0)[:, None]
+    return values[first] * (1 - share) + values[second] * share
+
+
+def square_canvas(pixels: np.ndarray, side: int = 256) -> np.ndarray:
+    """Bring the longer side to `side` and put the film in the middle of a black square."""
+    film = resize_longer(pixels, side)
+    margins = [((side - n) // 2, (side - n + 1) // 2) for n in film.shape]
+    return np.pad(film, margins)

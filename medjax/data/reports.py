@@ -113,10 +113,11 @@ def _cut(text: str, truncated_indication: str) -> list[Section]:
     return sections
 
 
-def report_fields(text: str) -> dict[str, str]:
+def report_fields(text: str, truncated_indication: str = "indication") -> dict[str, str]:
     """Return the FIELDS of a report: its stored sections, stripped, and the whole text.
 
     Of sections with one name the last counts, as published; an absent one is "".
     """
-    last = {section.name: section.text.strip() for section in split_sections(text)}
+    sections = split_sections(text, truncated_indication)
+    last = {section.name: section.text.strip() for section in sections}
     return {name: last.get(name, "") for name in STORED} | {"text": text.strip()}

@@ -6,6 +6,7 @@ import numpy as np
 
 from medjax.data.boxes import Box
 from medjax.data.image_list import add_list_option, read_list
+from medjax.data.mgca_splits import rsna_parts
 from medjax.data.tables import decimals, read_table
 from medjax.data.xray.film import Film
 from medjax.data.xray.gather import (
@@ -37,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this source."""
     parser.add_argument("--table", default=TABLE, help="CSV file of labels, relative to --raw")
     add_list_option(parser)
+    parser.add_argument(
+        "--mgca_split", action="store_true", help="70, 15 and 15 %% as MGCA and MedST draw them"
+    )
     add_image_options(parser, quality=95)
 
 
@@ -57,7 +61,7 @@ def prepare(args: argparse.Namespace) -> None:
             drawn.setdefault(patient, []).append(Box(*map(float, box)))
     patients = list(targets)
     images = find_images(root)
-    splits, rule = splits_of(args, patients, read_list(args, patients))
+    splits, rule = _splits(args, patients)
     films = [
         Film(
             patient,
@@ -75,3 +79,13 @@ def prepare(args: argparse.Namespace) -> None:
     labels = () if args.unlabelled else (LABEL,)
     gathered = Gathered(films, labels, rule, {path.name: path}, regions=regions)
     prepare_gathered(args, root, gathered, SOURCE)
+
+
+def _splits(args: argparse.Namespace, patients: list[str]) -> tuple[list[str], str]:
+    """Return the split of every patient and the rule."""
+    if not args.mgca_split or args.unlabelled:
+        return splits_of(args, patients, read_list(args, patients))
+    ordered = sorted(patients)
+    parts = rsna_parts(len(ordered))._asdict()
+    of = {ordered[i]: name for name, positions in parts.items() for i in positions}
+    return [of[patient] for patient in patients], "as MGCA: 70 % train, 15 % validation, 15 % test"

@@ -192,6 +192,29 @@ def test_covidx_of_either_kind(raw, tmp_path, classes, labels, of_test):
     assert read_manifest(out)["sets"]["xray"]["labels"] == labels
 
 
+def test_covidx_by_row_and_rsna_as_mgca(raw, tmp_path):
+    lists = {"train": [(str(i % 5), f"{i}.png", "normal", "a") for i in range(10)],
+             "test": [("0", "t.png", "COVID-19", "a")]}  # fmt: skip
+    for part, rows in lists.items():
+        (raw / f"{part}.txt").write_text("".join(" ".join(row) + "\n" for row in rows))
+        for row in rows:
+            image(raw / part / row[1])
+    assert run("covidx", raw, tmp_path / "patients") == 0
+    films = read(tmp_path / "patients")
+    assert not {"train/0.png", "train/5.png"} & set(films), "their patient is tested on"
+    assert [s for s, _ in films.values()].count("validation") == 2
+    assert run("covidx", raw, tmp_path / "rows", "--split_unit=row") == 0
+    splits = [split for split, _ in read(tmp_path / "rows").values()]
+    assert [splits.count(split) for split in SPLITS] == [8, 2, 1]
+    rows = "".join(f"{name},,,,,0\n" for name in "abcd")
+    (raw / "stage_2_train_labels.csv").write_text(f"patientId,x,y,width,height,Target\n{rows}")
+    for name in "abcd":
+        image(raw / f"stage_2_train_images/{name}.png")
+    assert run("rsna", raw, tmp_path / "rsna", "--mgca_split") == 0
+    assert [split for split, _ in read(tmp_path / "rsna").values()].count("train") == 2
+    assert "as MGCA" in read_manifest(tmp_path / "rsna")["split_rule"]
+
+
 @pytest.mark.parametrize(
     ("source", "make", "damage", "expected"),
     [

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medjax.data.film_sizes import RULES, FilmSize, area_means, resize_area, resize_to_width
+from medjax.data.film_sizes import (
+    RULES,
+    FilmSize,
+    area_means,
+    resize_area,
+    resize_longer,
+    resize_to_width,
+    square_canvas,
+)
 
 SHAPES = [(700, 640), (300, 900), (100, 1), (64, 64), (333, 127)]
 
@@ -78,3 +86,20 @@ def test_names_of_sizes():
     for wrong in ("", "0", "big256", "long", "long-3", "long2.5"):
         with pytest.raises(ValueError):
             FilmSize.parse(wrong)
+
+
+def test_square_canvas_keeps_proportions_and_centres() -> None:
+    canvas = square_canvas(np.full((90, 70), 200, np.uint8), 48)
+    assert canvas.shape == (48, 48)
+    assert not canvas[:, :5].any() and not canvas[:, -6:].any() and (canvas[:, 5:-6] == 200).all()
+    wide = square_canvas(np.full((30, 40), 9, np.uint8), 64)
+    assert (wide[8:56] == 9).all() and not wide[:8].any() and not wide[56:].any()
+    same = film((32, 32))
+    np.testing.assert_array_equal(square_canvas(same, 32), same)
+
+
+def test_a_small_film_is_enlarged_by_whole_pixels_with_blended_borders() -> None:
+    pixels = np.array([[0, 100], [200, 40]], np.uint8)
+    twice = resize_longer(pixels, 4)
+    np.testing.assert_array_equal(twice, np.repeat(np.repeat(pixels, 2, 0), 2, 1))
+    np.testing.assert_array_equal(resize_longer(pixels[:1], 3), [[0, 50, 100]])
