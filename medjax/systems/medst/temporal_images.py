@@ -1,0 +1,112 @@
+"""MS-CXR-T, images: has a finding improved, stayed or worsened since the previous film?
+
+A support vector machine reads the embeddings of both films, which the encoder saw each alone.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_score
+from sklearn.svm import SVC
+
+from medjax.errors import UserError
+
+FINDINGS = ("consolidation", "edema", "pleural_effusion", "pneumonia", "pneumothorax")
+CODES = {"improving": 0, "stable": 1, "worsening": 2}
+FOLDS = ("patient", "row")
+SEEDS = (42, 100, 666)
+
+
+class FindingPairs(NamedTuple):
+    """The labelled pairs of films of one finding."""
+
+    current: NDArray
+    """[pair], `dicom_id`."""
+    previous: NDArray
+    subject: NDArray
+    label: NDArray[np.intp]
+    """CODES."""
+
+
+def label_column(finding: str) -> str:
+    """Return the name of a finding's column."""
+    return f"{finding}_progression"
+
+
+def read_pairs(table: pd.DataFrame, seed: int | None = None) -> dict[str, FindingPairs]:
+    """Return the pairs of every finding, in the order of the table, shuffled by a seed if given.
+
+    table: the released table of image labels as text, "" where a pair has no label.
+
+    Raises:
+        UserError: a label that is none of CODES.
+    """
+    if seed is not None:
+        table = table.sample(frac=1, random_state=seed)
+    found = {}
+    for finding in FINDINGS:
+        labels = table[label_column(finding)].str.strip()
+        rows = table[labels != ""]
+        unknown = sorted(set(labels[labels != ""]) - set(CODES))
+        if unknown:
+            raise UserError(
+                f"column {label_column(finding)!r}: {unknown[0]!r} is none of {', '.join(CODES)}"
+            )
+        found[finding] = FindingPairs(
+            current=rows["dicom_id"].to_numpy(),
+            previous=rows["previous_dicom_id"].to_numpy(),
+            subject=rows["subject_id"].to_numpy(),
+            label=np.array([CODES[x] for x in labels[labels != ""]], np.intp),
+        )
+    return found
+
+
+def fold_accuracies(
+    pairs: FindingPairs,
+    embeddings: Mapping[str, NDArray],
+    folds: int,
+    seed: int,
+    unit: str = "patient",
+) -> NDArray[np.float64]:
+    """Return the accuracy [fold] of a linear machine on embeddings of current and previous film.
+
+    Args:
+        pairs: of one finding.
+        embeddings: dicom_id -> [width].
+        folds: number of folds, stratified by label.
+        seed: of the machine.
+        unit: "patient": no patient is in two folds; "row", as published.
+
+    Raises:
+        UserError: another unit, or an image without an embedding.
+    """
+    if unit not in FOLDS:
+        raise UserError(f"temporal_image_folds {unit!r} is none of {', '.join(FOLDS)}")
+    missing = sorted({*pairs.current, *pairs.previous} - set(embeddings))
+    if missing:
+        raise UserError(f"{len(missing)} images of the table are not there, {missing[0]!r} is one")
+    features = np.stack(
+        [np.r_[embeddings[a], embeddings[b]] for a, b in zip(pairs.current, pairs.previous)]
+    )
+    splitter = StratifiedKFold(folds) if unit == "row" else StratifiedGroupKFold(folds)
+    machine = SVC(kernel="linear", C=1, random_state=seed)
+    groups = pairs.subject if unit == "patient" else None
+    return cross_val_score(machine, features, pairs.label, groups=groups, cv=splitter)
+
+
+def accuracy_percentages(
+    table: pd.DataFrame,
+    embeddings: Mapping[str, NDArray],
+    folds: int,
+    seed: int,
+    unit: str = "patient",
+) -> NDArray[np.float64]:
+    """Return the mean accuracy of each of FINDINGS in percent, and their plain mean last."""
+    scores = [
+        fold_accuracies(pairs, embeddings, folds, seed, unit).mean().round(4) * 100
+        for pairs in read_pairs(table, seed).values()
+    ]
+    return np.array([*scores, np.mean(scores)])
