@@ -57,6 +57,7 @@ def get_config() -> ConfigDict:
     # "first": lead I paints every lead; "batch": BatchNorm by the one record; both as published.
     config.explain.update({"saliency_input_lead": "own", "saliency_batchnorm": "eval"})
 
+    config.inspect_model = False  # time some steps on a copy of the weights before training
     config.precision = "float32"  # or "bfloat16": compute only; weights and losses stay float32
     config.matmul_precision = "default"  # "highest" for exact float32 on accelerators
     config.fast_compilation = False  # compile quickly rather than well: for the shortest runs

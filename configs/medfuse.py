@@ -70,6 +70,7 @@ def get_config() -> ConfigDict:
     config.evaluation.late_fusion_candidate = "blend"  # or "slip", what the published search tries
     config.evaluation.age_groups = (18, 40, 60, 80, 100)  # edges; the last group takes all above
 
+    config.inspect_model = False  # time some steps on a copy of the weights before training
     config.precision = "float32"  # or "bfloat16": compute only; weights and losses stay float32
     config.matmul_precision = "default"  # "highest" for exact float32 on accelerators
     config.fast_compilation = False  # compile quickly rather than well: for the shortest runs

@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 
 from medjax import convert
+from medjax.data.demo.ecg import write_medians, write_ptbxl
 from medjax.main import main
 from medjax.systems.crossmodal.latents import read_latents
 from tests.conftest import CONFIGS
+from tests.data.ecg.commands import prepare
 
 CONFIG = next(path for path in CONFIGS if path.stem == "crossmodal")
 TABLES = {
@@ -65,3 +67,18 @@ def test_encoders_go_to_keras_and_back_and_give_the_same_latents_without_trainin
         assert one.keys() < other.keys()  # the train split as well
         for sample_id, vector in one.items():
             np.testing.assert_allclose(other[sample_id], vector, atol=1e-5)
+
+
+def test_median_beats_of_ptb_xl_train_the_ecg_stage_and_no_other(tmp_path, capsys):
+    raw, plus, out = (tmp_path / name for name in ("raw", "plus", "out"))
+    write_ptbxl(raw, 40, 1)
+    write_medians(plus, 40, 1)
+    options = ("--signal=median", "--sampling_rate=500", f"--medians={plus}")
+    beats = f"--config.data.ecg_dir={prepare('ptbxl', raw, out, *options)}"
+    workdir = f"--workdir={tmp_path / 'run'}"
+    assert main([f"--config={CONFIG}:smoke,mri", workdir, beats]) == 1
+    assert "stage mri reads MRI: give --config.data.dir" in capsys.readouterr().err
+    fields = ["--config.evaluation.map=pca", "--config.ecg.train.final_splits=test,"]
+    assert main([f"--config={CONFIG}:smoke,ecg", workdir, beats, *fields]) == 0
+    test = json.loads((tmp_path / "run/results.json").read_text())["ecg"]["test"]
+    assert test["loss"]["value"] > 0 and "reconstruction/ecg/explained" in test
