@@ -22,6 +22,7 @@ from medjax.systems.medst.loss import (
 from medjax.systems.medst.model import MGCA, Aligned, Films, FilmsAndReports, MedST
 from medjax.systems.medst.names import network_layers
 from medjax.systems.medst.prototypes import normalised, sinkhorn
+from medjax.systems.medst.published import network_fields
 from medjax.systems.medst.temporal_loss import cycle_loss
 from tests.parity.handlers.medst_networks import (
     all_patches,
@@ -49,7 +50,7 @@ LOSSES = {
 """Ours by the name of an option among the hparams of a case."""
 WEIGHTS = {"medst": (1.0, 1.0, 1.0), "mgca": (1.0, 0.7, 0.5)}
 LAMBDAS = ("lambda_1", "lambda_2", "lambda_3")
-OPTIMISER = {"learning_rate", "weight_decay", "momentum", "freeze_prototypes_epochs"}
+OPTIMISER = {"learning_rate", "weight_decay", "momentum", "freeze_prototypes_epochs", "freeze_bert"}
 
 
 @handles("medst", "sinkhorn", config={"iterations", "epsilon", "runner"})
@@ -134,16 +135,12 @@ def published(case: Case, system: str) -> Published:
     network = {
         "backbone": vit_config(arch),
         "bert_config": bert_config(arch, len(wordpiece_of(case).ids)),
-        "text_positions": "zero",
-        "word_aggregation": "truncated",
+        **network_fields(),
         "hidden": arch["hid"],
         "dim": arch["emb"],
         "local_temperature": hparams.get("local_temperature", 0.1),
         "heads": hparams.get("num_heads", 1),
         "attention_layers": layered,
-        "normalize_patch_context": False,
-        "mask_padding_words": False,
-        "mask_missing_lateral": False,
     }
     if system == "mgca":
         model = MGCA(**network, prototypes=hparams.get("num_prototypes", 500))

@@ -97,7 +97,8 @@ def train(case: Case, system: str) -> dict[str, np.ndarray]:
             losses = losses_of(run, out, rows)
             return total(losses, run.weights), Aux(moved, losses)
 
-        update = make_update(loss, with_waiting_prototypes(optimizer, rate, waits))
+        optimizer = with_waiting_prototypes(optimizer, rate, waits)
+        update = make_update(loss, optimizer, hparams.get("freeze_bert", False))
         state = init_state(
             bare_system(update, project=project), double(run.variables), jax.random.key(0)
         )
