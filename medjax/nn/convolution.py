@@ -1,7 +1,7 @@
 """Convolutions over one, two or three axes, channels last, with gradients fast on CPU too."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import flax.linen as nn
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.typing import Initializer
 
+from medjax.nn import wide_convolution
 from medjax.nn.initializers import uniform
 from medjax.nn.kernel_gradient import kernel_gradient
 
@@ -17,7 +18,7 @@ SMALL_MAP = 4
 """Output positions up to which a convolution runs as one matrix product over its patches."""
 LARGE_BATCH, LARGE_WORK = 1024, 2**26
 """Output positions of the whole batch, and multiplications, from which on CPU the gradient of a
-kernel is not left to XLA."""
+kernel, or all of a wide one, is not left to XLA."""
 
 Padding = str | int | Sequence[tuple[int, int]]
 _AXES = {1: ("NWC", "WIO", "NWC"), 2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}
@@ -49,8 +50,10 @@ def conv(
     pads = tuple((int(low), int(high)) for low, high in sides)
     plain = partial(_plain, strides=strides, padding=pads, dilation=dilation, groups=groups)
     special = groups > 1 or set(dilation) != {1} or min(map(min, pads)) < 0
-    if special or not _is_large(jax.eval_shape(plain, x, kernel), kernel):
+    if special or not _is_large(y := jax.eval_shape(plain, x, kernel), kernel):
         return plain(x, kernel)
+    if strides == (1,) and wide_convolution.is_worth(*y.shape[:2], *kernel.shape):
+        return _wide_conv(x, kernel, pads)
     return _conv(x, kernel, strides, pads)
 
 
@@ -123,6 +126,44 @@ def _conv_backward(
 
 
 _conv.defvjp(_conv_forward, _conv_backward)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _wide_conv(x: jax.Array, kernel: jax.Array, padding: tuple[tuple[int, int], ...]) -> jax.Array:
+    """Where it is compiled for CPU a way of fewer products; else XLA's convolution."""
+    plain = partial(_plain, strides=(1,), padding=padding)
+    return jax.lax.platform_dependent(x, kernel, cpu=_through(padding), default=plain)
+
+
+def _through(padding: tuple[tuple[int, int], ...]) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    return partial(wide_convolution.through_frequencies, padding=padding[0])
+
+
+def _wide_conv_forward(
+    x: jax.Array, kernel: jax.Array, padding: tuple[tuple[int, int], ...]
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return _wide_conv(x, kernel, padding), (x, kernel)
+
+
+def _wide_conv_backward(
+    padding: tuple[tuple[int, int], ...], residuals: tuple[jax.Array, jax.Array], dy: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    def pull(
+        way: Callable[[jax.Array, jax.Array], jax.Array],
+        x: jax.Array,
+        kernel: jax.Array,
+        dy: jax.Array,
+    ) -> tuple[jax.Array, jax.Array]:
+        # What the forward pass computed as well XLA computes once.
+        return jax.vjp(way, x, kernel)[1](dy)
+
+    plain = partial(_plain, strides=(1,), padding=padding)
+    return jax.lax.platform_dependent(
+        *residuals, dy, cpu=partial(pull, _through(padding)), default=partial(pull, plain)
+    )
+
+
+_wide_conv.defvjp(_wide_conv_forward, _wide_conv_backward)
 
 
 def convolve(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
