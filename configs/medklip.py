@@ -52,6 +52,7 @@ def get_config() -> ConfigDict:
     config.grounding = zero_shot_grounding()
     config.finetune = fine_tuning("finetune_classification", epochs=100, warmup=20)
     config.segmentation = fine_tuning("finetune_segmentation", epochs=1000, warmup=50)
+    config.replication = replicating()
 
     # Every stage once for each seed; (): only for `seed` above. One after another ("loop"), all in
     # one compiled step ("vmap"), or as is faster: vmap on accelerators, else loop ("auto").
@@ -142,6 +143,28 @@ def fine_tuning(kind: str, epochs: int, warmup: int) -> ConfigDict:
     return s
 
 
+def replicating() -> ConfigDict:
+    """Return the replication's stage, as its README promises it; the notebook's is "published"."""
+    s = reading("replication")
+    s.labels = "radgraph"  # negation is heard; or "substring": names of entities in the report
+    s.model.update({"stages": 4, "dim": 768, "decoder_layers": 2, "heads": 8, "feedforward": 2048})
+    s.model.decoder_norm = "post"
+    s.model.attention_map = "cross_attention"  # of the last layer; or "output_dot_patches"
+    s.model.backbone_statistics = "batch_in_training"  # or "batch_always": in evaluation too
+    s.text.update({"pooling": "masked_mean", "query_text": "description"})  # or "name": "X finding"
+    s.backbone_weights = "file"  # named by init_from; or "random"
+    s.init_from = config_dict.placeholder(object)
+    # Weights of the contrast of positions and of the likeness of film and report; the README names
+    # none. Report vectors are taken less the training split's mean, without which all are alike.
+    s.loss = ConfigDict({"alpha_position": 1.0, "alpha_semantic": 1.0, "semantic_center": True})
+    s.optimizer = optimizer("adam", 1e-4)
+    s.train = training(epochs=5, batch=4, evaluation_batch=4)
+    s.train.update({"shuffle": True, "backbone_trainable": True})
+    s.train.image_projection_trainable = True
+    s.overlays = 8
+    return s
+
+
 def reading(kind: str) -> ConfigDict:
     """Return what every stage has that reads films by descriptions: the published network."""
     s = ConfigDict({"kind": kind})
@@ -198,11 +221,11 @@ def smoke(config: ConfigDict) -> None:
     config.data.demo.width = 64
     config.data.image.size = 32
     config.pretrain.optimizer.warmup_steps = 1
-    for name in (*READING, *FINE_TUNING):
+    for name in (*READING, *FINE_TUNING, "replication"):
         config[name].model.width = 8
-    for name in READING:
+    for name in (*READING, "replication"):
         config[name].model.update({"dim": 16, "decoder_layers": 1, "feedforward": 32})
-    for name in FINE_TUNING:
+    for name in (*FINE_TUNING, "replication"):
         config[name].train.epochs = 1
 
 
@@ -219,12 +242,16 @@ def small(config: ConfigDict, patients: int, epochs: int, batch: int) -> None:
     config.data.image.update({"size": 128, "flip": 0.0, "augment_operations": 0})
     config.data.image.crop_area = (0.6, 1.0)
     config.loader.threads = 2
-    for name in (*READING, *FINE_TUNING):
+    for name in (*READING, *FINE_TUNING, "replication"):
         config[name].model.update({"backbone": "resnet10", "width": 16})
         config[name].train.evaluation_batch_size = 32
-    for name in READING:
+    for name in (*READING, "replication"):
         config[name].model.update({"dim": 64, "decoder_layers": 2, "feedforward": 128})
         config[name].model.dropout = 0.0
+    config.replication.backbone_weights = "random"
+    config.replication.model.stages = 3  # patches of 16 of 128 pixels
+    config.replication.optimizer.learning_rate = 1e-3
+    config.replication.train.update({"epochs": epochs, "global_batch_size": batch})
     for name in FINE_TUNING:
         config[name].optimizer.learning_rate = 1e-3
         config[name].train.update({"epochs": epochs, "global_batch_size": batch})
@@ -292,6 +319,27 @@ def fine_tune(config: ConfigDict, stage: str, fraction: float) -> None:
     config[stage].train.train_fraction = fraction
 
 
+# Variants
+
+
+def cmtalha(config: ConfigDict) -> None:
+    """The replication as its README promises it: six entities, three losses."""
+    config.stages = ("replication",)
+    config.data.image.update({"flip": 0.0, "augment_operations": 0})
+    config.data.image.crop_area = (1.0, 1.0)
+    if config.size == "published":
+        config.data.image.size = 512
+
+
+def notebook(config: ConfigDict) -> None:
+    """The replication as its notebook runs: labels by substring, existence alone."""
+    cmtalha(config)
+    config.compat = "published"
+    config.data.report_sections = ("impression",)  # the whole report where it has none
+    if config.size == "published":
+        config.replication.train.epochs = 8
+
+
 READING = ("pretrain", "zero_shot", "grounding")
 FINE_TUNING = ("finetune", "segmentation")
 SIZES = (smoke, demo, published)
@@ -299,5 +347,6 @@ TASKS = (
     *(pretrain, zero_shot, ground, finetune_1, finetune_10, finetune_100),
     *(segmentation_1, segmentation_10, segmentation_100),
 )
-WORDS = {f.__name__: f for f in (*SIZES, *TASKS)}
-GROUPS = {"task": tuple(f.__name__ for f in TASKS)}
+VARIANTS = (cmtalha, notebook)
+WORDS = {f.__name__: f for f in (*SIZES, *TASKS, *VARIANTS)}
+GROUPS = {"task": tuple(f.__name__ for f in (*TASKS, cmtalha))}

@@ -24,6 +24,7 @@ from medjax.data.radgraph.vocabulary import (
     POSITIONS,
     entity_descriptions,
     position_sentence,
+    query_of,
 )
 from medjax.errors import UserError
 from medjax.text.encoder import Reading, embed_texts, load_text_encoder
@@ -90,6 +91,14 @@ def make_books(options: ConfigDict, texts: Texts, added: Sequence[tuple[str, str
         method,
         table,
     )
+
+
+def query_texts(entities: Sequence[str], form: str, descriptions: str | None) -> list[str]:
+    """Return what is read of some entities; form: their "description", or their "name"."""
+    if form == "name":
+        return [f"{entity} finding" for entity in entities]
+    told = read_descriptions(descriptions)
+    return [told[ENTITIES.index(str(query_of(entity)))] for entity in entities]
 
 
 def position_prompts(form: str) -> list[str]:

@@ -27,6 +27,9 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
     if config.size == "published":
         check_data_named(config)
     check_text(config)
+    for name in config.stages:
+        if kinds[name] == "replication":
+            check_backbone(name, config[name])
     return []
 
 
@@ -59,4 +62,15 @@ def check_text(config: ConfigDict) -> None:
             "descriptions are read by a BERT: give --config.text.bert_dir=FOLDER (config.json, "
             "vocab.txt and weights, of Bio_ClinicalBERT for what the paper did), or another "
             "--config.text.encoder; use one of bert, table"
+        )
+
+
+def check_backbone(name: str, stage: ConfigDict) -> None:
+    """Raise UsageError where nobody said what the replication's image network starts from."""
+    if stage.backbone_weights == "file" and not stage.init_from:
+        raise UsageError(
+            f"stage {name} starts from ImageNet's ResNet-50: run `python -m medjax.convert "
+            f"torchvision --from=resnet50.pth --to=FOLDER` and give --config.{name}.init_from="
+            f"encoder/network:FOLDER, or say --config.{name}.backbone_weights=random; use one of "
+            "both"
         )

@@ -24,9 +24,8 @@ from medjax.systems.medklip.grounding import (
 )
 from medjax.systems.medklip.network import init_model, make_model, stage_books
 from medjax.systems.medklip.opening import Opened, stage_batches
+from medjax.systems.medklip.overlays import overlay_pages
 from medjax.systems.medklip.pretraining_loss import read
-from medjax.systems.medklip.saliency import Overlay, choose_examples, saliency_page
-from medjax.systems.medklip.views import evaluation_view
 
 
 def grounding_stage(
@@ -60,12 +59,9 @@ def grounding_stage(
 
     def pages(variables: Variables, split: str, outputs: Outputs) -> Iterator[tuple[str, Figure]]:
         del variables
-        for index, finding in enumerate(findings):
-            overlays = overlays_of(films, split, finding, outputs, index, config, stage.overlays)
-            if overlays:
-                invented = ", invented films" if films.invented else ""
-                title = f"Where the query for {finding} looks{invented}, {split} split"
-                yield f"attention-{file_stem(finding)}", saliency_page(overlays, title)
+        title = f"{', invented films' if films.invented else ''}, {split} split"
+        size, count = config.data.image.size, stage.overlays
+        return overlay_pages(films, split, list(findings), outputs, size, count, title)
 
     return System(
         init=partial(init_model, model),
@@ -146,51 +142,3 @@ def films_with(
     rows = np.array([row for row, _ in pairs], np.int64)
     maps = outputs["attention"][rows, index].reshape(-1, side, patches // side)
     return maps, [regions.mask(i) for _, i in pairs]
-
-
-def overlays_of(
-    films: Data,
-    split: str,
-    finding: str,
-    outputs: Outputs,
-    index: int,
-    config: ConfigDict,
-    count: int,
-) -> list[Overlay]:
-    """Return films that have a finding, with the attention of its query and its place.
-
-    Of films without labels those of the highest scores.
-    """
-    here, positions = films.splits[split], outputs["position"]
-    column = films.film_labels.index(finding) if finding in films.film_labels else -1
-    labels = here.labels[positions, column] if column >= 0 else np.full(len(positions), np.nan)
-    regions = films.regions(split, finding)
-    place_of = {int(position): row for row, position in enumerate(regions.position)}
-    placed = np.array([int(p) in place_of for p in positions], bool)
-    labels = np.where(np.isnan(labels) & placed, 1.0, labels)
-    scores = outputs["score"][:, index]
-    chosen = choose_examples(labels, scores, placed, count)
-    if not (labels == 1).any() and np.isnan(labels).all():
-        chosen = np.argsort(-scores, kind="stable")[:count]
-    found = []
-    for row in chosen:
-        position, size = int(positions[row]), config.data.image.size
-        attention = outputs["attention"][row, index]
-        side = round(attention.size**0.5)
-        mask = regions.mask(place_of[position], (size, size)) if position in place_of else None
-        found.append(
-            Overlay(
-                evaluation_view(here.records[position]["image"], size).image,
-                attention.reshape(side, -1),
-                finding,
-                float(scores[row]),
-                float(labels[row]),
-                mask,
-            )
-        )
-    return found
-
-
-def file_stem(name: str) -> str:
-    """Return a name as it may stand in a file's."""
-    return "".join(letter if letter.isalnum() else "_" for letter in name)

@@ -40,12 +40,22 @@ FINE_TUNING: dict[str, Any] = {
     "optimizer.logged_learning_rate": "epoch_clock",
 }
 """Fields of a stage of fine-tuning, whose clock does not move."""
+NOTEBOOK: dict[str, Any] = NOTEBOOK_MODEL | {
+    "labels": "substring",
+    "loss.alpha_position": 0.0,
+    "loss.alpha_semantic": 0.0,
+    "train.shuffle": False,
+    "train.backbone_trainable": False,
+    "train.image_projection_trainable": False,
+}
+"""Fields of a stage of kind "replication"."""
 STAGES: dict[str, dict[str, Any]] = {
     "pretrain": PRETRAINING,
     "zero_shot": EVALUATED,
     "grounding": EVALUATED | {"empty_mask": "miss"},
     "finetune_classification": FINE_TUNING,
     "finetune_segmentation": FINE_TUNING,
+    "replication": NOTEBOOK,
 }
 """Fields of a stage, by its kind."""
 RUN: dict[str, Any] = {

@@ -13,6 +13,7 @@ from medjax.systems.medklip.metrics_file import metrics_file
 from medjax.systems.medklip.opening import Opened
 from medjax.systems.medklip.opening import open_data as open_data
 from medjax.systems.medklip.pretraining import pretrain_stage
+from medjax.systems.medklip.replication import replication_stage
 from medjax.systems.medklip.zero_shot_stage import zero_shot_stage
 
 Build = Callable[[ConfigDict, str, Opened, Mapping[str, Any] | None], System]
@@ -23,9 +24,10 @@ STAGES: dict[str, Build] = {
     "grounding": grounding_stage,
     "finetune_classification": classification_stage,
     "finetune_segmentation": segmentation_stage,
+    "replication": replication_stage,
 }
 """Kind of stage -> what makes its functions of (config, stage, data, artefacts)."""
-SCORED = ("zero_shot", "finetune_classification")
+SCORED = ("zero_shot", "finetune_classification", "replication")
 """Kinds of stages whose predictions metrics.json tells of, the first that a run has."""
 
 
