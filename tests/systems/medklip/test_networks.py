@@ -14,7 +14,7 @@ from medjax.systems.medklip.clip import ClipHead
 from medjax.systems.medklip.decoder import Decoder
 from medjax.systems.medklip.encoder import ImageEncoder, standardise
 from medjax.systems.medklip.fusion import Fusion
-from medjax.systems.medklip.model import MedKLIP
+from medjax.systems.medklip.model import MedKLIP, position_code
 from medjax.systems.medklip.segmentation import ResUNet
 from tests.variables import draw_variables
 
@@ -146,3 +146,12 @@ def test_clip_head_gives_unit_vectors() -> None:
     np.testing.assert_allclose(np.linalg.norm(first, axis=1), 1, rtol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(second, axis=1), 1, rtol=1e-5)
     assert scale == pytest.approx(np.exp(variables["params"]["log_scale"]))
+
+
+def test_codes_of_rows_and_columns_tell_patches_apart() -> None:
+    code = position_code(16, 8)
+    assert len({tuple(row) for row in code.round(6)}) == 16
+    np.testing.assert_array_equal(code[1, :4], code[2, :4])  # one row
+    np.testing.assert_array_equal(code[1, 4:], code[5, 4:])  # one column
+    with pytest.raises(ValueError, match="15 patches of width 8"):
+        position_code(15, 8)
