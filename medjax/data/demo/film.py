@@ -18,6 +18,10 @@ class Findings(NamedTuple):
     edema: float = 0.0
     consolidation: float = 0.0
     consolidation_side: int = -1
+    consolidation_size: float = 1.0
+    """In shares of its usual radius, a quarter of the lungs' width."""
+    consolidation_place: tuple[float, float] | None = None
+    """Distance from the spine, and height; None: anywhere."""
     effusion_left: float = 0.0
     effusion_right: float = 0.0
     heart: float = 0.0
@@ -248,7 +252,10 @@ def _opacities(
         wings = np.exp(-((np.abs(p.x) - 0.30) ** 2 / 0.09 + (p.y - 0.05) ** 2 / 0.30))
         air = _fill(air, f.edema * (0.30 + 0.40 * wings) * fluffy)
     if f.consolidation > 0:
-        air = _fill(air, 0.85 * f.consolidation * _ellipse(p, x, y, 0.26, 0.24, 0.16) * fluffy)
+        if f.consolidation_place is not None:
+            x, y = f.consolidation_side * f.consolidation_place[0], f.consolidation_place[1]
+        a, b, soft = (f.consolidation_size * r for r in (0.26, 0.24, 0.16))
+        air = _fill(air, 0.85 * f.consolidation * _ellipse(p, x, y, a, b, soft) * fluffy)
     if f.lesion > 0:
         air = _fill(air, 0.6 * f.lesion * _ellipse(p, node_x, node_y, radius, radius, 0.03))
     if f.atelectasis > 0:
