@@ -53,6 +53,7 @@ def get_config() -> ConfigDict:
     config.finetune = fine_tuning("finetune_classification", epochs=100, warmup=20)
     config.segmentation = fine_tuning("finetune_segmentation", epochs=1000, warmup=50)
     config.replication = replicating()
+    config.clip = clipping()
 
     # Every stage once for each seed; (): only for `seed` above. One after another ("loop"), all in
     # one compiled step ("vmap"), or as is faster: vmap on accelerators, else loop ("auto").
@@ -146,6 +147,7 @@ def fine_tuning(kind: str, epochs: int, warmup: int) -> ConfigDict:
 def replicating() -> ConfigDict:
     """Return the replication's stage, as its README promises it; the notebook's is "published"."""
     s = reading("replication")
+    del s.model.init_std  # PyTorch's own draws
     s.labels = "radgraph"  # negation is heard; or "substring": names of entities in the report
     s.model.update({"stages": 4, "dim": 768, "decoder_layers": 2, "heads": 8, "feedforward": 2048})
     s.model.decoder_norm = "post"
@@ -165,6 +167,20 @@ def replicating() -> ConfigDict:
     return s
 
 
+def clipping() -> ConfigDict:
+    """Return the stage of the replication's older notebook: films and reports in one space."""
+    s = reading("clip")
+    s.model = ConfigDict({"backbone": "vit_base_patch16_224", "stages": 4, "width": 64, "dim": 512})
+    s.model.update({"gradient_checkpointing": False, "batch_statistics": "global", "groups": 1})
+    s.init_from = config_dict.placeholder(object)
+    s.backbone_weights = "file"  # named by init_from; or "random"
+    s.zero_shot_truth = "labels"  # negation is heard, several may hold; or "first_prompt"
+    s.optimizer = optimizer("adamw", 2e-5)
+    s.optimizer.weight_decay = 1e-4
+    s.train = training(epochs=10, batch=8, evaluation_batch=8)
+    return s
+
+
 def reading(kind: str) -> ConfigDict:
     """Return what every stage has that reads films by descriptions: the published network."""
     s = ConfigDict({"kind": kind})
@@ -172,6 +188,7 @@ def reading(kind: str) -> ConfigDict:
     m.stages = 3  # of a ResNet: patches of 16 pixels
     m.width = 64  # channels of a ResNet's first stage
     m.update({"dim": 256, "decoder_layers": 4, "heads": 4, "feedforward": 1024, "dropout": 0.1})
+    m.init_std = 0.02  # of the normal numbers that linear layers start with
     m.decoder_norm = "pre"  # or "post"
     m.post_norm_self_attention = "added"  # or "discarded"; read with "post" only
     m.patch_position_encoding = "none"  # or "sine"
@@ -250,6 +267,10 @@ def small(config: ConfigDict, patients: int, epochs: int, batch: int) -> None:
         config[name].model.dropout = 0.0
     config.replication.backbone_weights = "random"
     config.replication.model.stages = 3  # patches of 16 of 128 pixels
+    config.clip.backbone_weights = "random"
+    config.clip.model.update({"backbone": "resnet10", "width": 16, "dim": 64})
+    config.clip.optimizer.learning_rate = 1e-3
+    config.clip.train.update({"epochs": epochs, "global_batch_size": batch})
     config.replication.optimizer.learning_rate = 1e-3
     config.replication.train.update({"epochs": epochs, "global_batch_size": batch})
     for name in FINE_TUNING:
@@ -340,6 +361,14 @@ def notebook(config: ConfigDict) -> None:
         config.replication.train.epochs = 8
 
 
+def clip(config: ConfigDict) -> None:
+    """The replication's older notebook: frozen encoders, two projections that learn."""
+    cmtalha(config)
+    config.stages = ("clip",)
+    if config.size == "published":
+        config.data.image.size = 224
+
+
 READING = ("pretrain", "zero_shot", "grounding")
 FINE_TUNING = ("finetune", "segmentation")
 SIZES = (smoke, demo, published)
@@ -347,6 +376,9 @@ TASKS = (
     *(pretrain, zero_shot, ground, finetune_1, finetune_10, finetune_100),
     *(segmentation_1, segmentation_10, segmentation_100),
 )
-VARIANTS = (cmtalha, notebook)
+VARIANTS = (cmtalha, notebook, clip)
 WORDS = {f.__name__: f for f in (*SIZES, *TASKS, *VARIANTS)}
-GROUPS = {"task": tuple(f.__name__ for f in (*TASKS, cmtalha))}
+GROUPS = {
+    "task": tuple(f.__name__ for f in (*TASKS, cmtalha)),
+    "notebook": ("notebook", "clip"),
+}

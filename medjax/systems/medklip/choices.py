@@ -14,7 +14,7 @@ CHOICES = {
     "pooling": POOLINGS,
     "kind": (
         *("pretrain", "zero_shot", "grounding"),
-        *("finetune_classification", "finetune_segmentation", "replication"),
+        *("finetune_classification", "finetune_segmentation", "replication", "clip"),
     ),
     "backbone": BACKBONES,
     "decoder_norm": ("pre", "post"),
@@ -30,6 +30,7 @@ CHOICES = {
     "grounding.threshold": ("published", "searched"),
     "empty_mask": ("skip", "miss"),
     "replication.labels": ("radgraph", "substring"),
+    "zero_shot_truth": ("labels", "first_prompt"),
     "query_text": ("description", "name"),
     "attention_map": ("cross_attention", "output_dot_patches"),
     "backbone_statistics": ("batch_in_training", "batch_always"),

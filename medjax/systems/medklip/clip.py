@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from medjax.losses.alignment import unit
 from medjax.nn.linear import Linear
+from medjax.systems.medklip.encoder import ImageEncoder
 
 TEMPERATURE = 0.07
 
@@ -19,14 +20,36 @@ class ClipHead(nn.Module):
     initial_log_scale: float = math.log(1 / TEMPERATURE)
     dtype: jnp.dtype = jnp.float32
 
-    @nn.compact
+    def setup(self) -> None:
+        self.image = Linear(self.dim, dtype=self.dtype)
+        self.text = Linear(self.dim, dtype=self.dtype)
+        start = nn.initializers.constant(self.initial_log_scale)
+        self.log_scale = self.param("log_scale", start, (), jnp.float32)
+
     def __call__(self, image: jax.Array, text: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Return unit vectors [batch, dim] of image and text, and the scale of their products.
 
-        image: [batch, image width]; text: [batch, text width].
+        image: [batch, image width]; text: [rows, text width], as many or others.
         """
-        start = nn.initializers.constant(self.initial_log_scale)
-        log_scale = self.param("log_scale", start, (), jnp.float32)
-        image = Linear(self.dim, dtype=self.dtype, name="image")(image)
-        text = Linear(self.dim, dtype=self.dtype, name="text")(text)
-        return unit(image), unit(text), jnp.exp(log_scale)
+        return unit(self.image(image)), unit(self.text(text)), jnp.exp(self.log_scale)
+
+
+class ClipModel(nn.Module):
+    """A frozen image network and the head that learns."""
+
+    encoder: ImageEncoder
+    dim: int = 512
+
+    def setup(self) -> None:
+        self.head = ClipHead(self.dim)
+
+    def __call__(
+        self, images: jax.Array, text: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Read films and texts as `ClipHead` does.
+
+        images: uint8 [batch, height, width, 1 or 3], brought to -1 to 1; text: [rows, text width].
+        """
+        scaled = images.astype(jnp.float32) / 127.5 - 1
+        shown = jnp.broadcast_to(scaled, (*scaled.shape[:3], 3))
+        return self.head(self.encoder.summary(shown), text)

@@ -31,7 +31,7 @@ class ImageEncoder(nn.Module):
     """Read by transformers alone, whose positions are for one size."""
     dim: int = 256
     projection: str = "two_layers"
-    """"two_layers" with ReLU between, or one "linear" layer."""
+    """"two_layers" with ReLU between, one "linear" layer, or "none"."""
     groups: int = 1
     """Groups of BatchNorm statistics."""
     checkpoint: bool = False
@@ -53,7 +53,8 @@ class ImageEncoder(nn.Module):
             self.network, channels = resnet, resnet.features
         if self.projection == "two_layers":
             self.hidden = linear(channels)
-        self.output = linear(self.dim)
+        if self.projection != "none":
+            self.output = linear(self.dim)
 
     def features(
         self, images: jax.Array, mask: jax.Array | None = None, *, train: bool
@@ -63,6 +64,12 @@ class ImageEncoder(nn.Module):
             return self.network(images, train=train)[:, 1:]
         last = self.network.maps(images, mask, train=train)[-1]
         return last.reshape(len(last), -1, last.shape[-1])
+
+    def summary(self, images: jax.Array) -> jax.Array:
+        """Return one vector of each image, in evaluation: the class token, or the map's mean."""
+        if isinstance(self.network, ViT):
+            return self.network(images, train=False)[:, 0]
+        return self.network(images, train=False)
 
     def project(self, features: jax.Array) -> jax.Array:
         """Project [batch, patch, channels] to [batch, patch, dim]."""

@@ -28,7 +28,7 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
         check_data_named(config)
     check_text(config)
     for name in config.stages:
-        if kinds[name] == "replication":
+        if kinds[name] in ("replication", "clip"):
             check_backbone(name, config[name])
     return []
 
@@ -66,11 +66,11 @@ def check_text(config: ConfigDict) -> None:
 
 
 def check_backbone(name: str, stage: ConfigDict) -> None:
-    """Raise UsageError where nobody said what the replication's image network starts from."""
+    """Raise UsageError where nobody said what the image network of a replication starts from."""
     if stage.backbone_weights == "file" and not stage.init_from:
         raise UsageError(
-            f"stage {name} starts from ImageNet's ResNet-50: run `python -m medjax.convert "
-            f"torchvision --from=resnet50.pth --to=FOLDER` and give --config.{name}.init_from="
+            f"stage {name} starts from ImageNet's {stage.model.backbone}: turn its file into a "
+            f"folder with `python -m medjax.convert` and give --config.{name}.init_from="
             f"encoder/network:FOLDER, or say --config.{name}.backbone_weights=random; use one of "
             "both"
         )

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.typing import Initializer
 
 from medjax.nn.dropout import Dropout
 from medjax.nn.linear import Linear
@@ -39,10 +40,12 @@ class MedKLIP(nn.Module):
     """"sine": a code of its row and column is added to every patch."""
     position_scale: float = 1.0
     """Of the vectors that are held against those of positions."""
+    kernel_init: Initializer = small_normal
+    """Of every linear layer outside of encoder and decoder."""
     dtype: jnp.dtype = jnp.float32
 
     def setup(self) -> None:
-        linear = partial(Linear, kernel_init=small_normal, dtype=self.dtype)
+        linear = partial(Linear, kernel_init=self.kernel_init, dtype=self.dtype)
         self.query = linear(self.decoder.width)
         self.classifier = linear(self.attributes)
         self.position = linear(self.text_dim)

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.typing import Initializer
 from ml_collections import ConfigDict
 
 from medjax.errors import UserError
@@ -26,8 +28,10 @@ from medjax.systems.medklip.encoder import ImageEncoder, standardise
 from medjax.systems.medklip.model import MedKLIP
 
 
-def make_encoder(config: ConfigDict, stage: ConfigDict, projection: str) -> ImageEncoder:
-    """Return the image encoder of a stage."""
+def make_encoder(
+    config: ConfigDict, stage: ConfigDict, projection: str, kernel_init: Initializer | None = None
+) -> ImageEncoder:
+    """Return the image encoder of a stage; kernel_init: of its projection, None: PyTorch's."""
     options = stage.model
     return ImageEncoder(
         options.backbone,
@@ -38,6 +42,7 @@ def make_encoder(config: ConfigDict, stage: ConfigDict, projection: str) -> Imag
         projection,
         options.groups if options.batch_statistics == "per_group" else 1,
         options.gradient_checkpointing,
+        kernel_init=kernel_init,
         dtype=jnp.dtype(config.precision),
     )
 
@@ -60,13 +65,15 @@ def make_decoder(config: ConfigDict, stage: ConfigDict, **fields: Any) -> Decode
 
 def make_model(config: ConfigDict, stage: ConfigDict, books: Books) -> MedKLIP:
     """Return MedKLIP's network for books of this width."""
+    normal = nn.initializers.normal(stage.model.init_std)
     return MedKLIP(
-        make_encoder(config, stage, "two_layers"),
-        make_decoder(config, stage),
+        make_encoder(config, stage, "two_layers", normal),
+        make_decoder(config, stage, kernel_init=normal),
         books.entity.shape[1],
         dropout=stage.model.dropout,
         patch_positions=stage.model.patch_position_encoding,
         position_scale=stage.model.position_logit_scale,
+        kernel_init=normal,
         dtype=jnp.dtype(config.precision),
     )
 

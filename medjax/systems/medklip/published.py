@@ -56,6 +56,7 @@ STAGES: dict[str, dict[str, Any]] = {
     "finetune_classification": FINE_TUNING,
     "finetune_segmentation": FINE_TUNING,
     "replication": NOTEBOOK,
+    "clip": {"optimizer.decay_rule": "all", "zero_shot_truth": "first_prompt"},
 }
 """Fields of a stage, by its kind."""
 RUN: dict[str, Any] = {

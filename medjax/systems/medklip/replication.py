@@ -196,7 +196,7 @@ def make_fusion(config: ConfigDict, stage: ConfigDict, books: Books) -> Fusion:
     """Return the network of a stage."""
     options, loss = stage.model, stage.loss
     return Fusion(
-        make_encoder(config, stage, "linear").clone(kernel_init=None),
+        make_encoder(config, stage, "linear"),
         make_decoder(config, stage, final_norm=False, kernel_init=None),
         books.entity.shape[1],
         heads=bool(loss.alpha_position or loss.alpha_semantic),

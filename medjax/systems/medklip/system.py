@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 
 from medjax.run.compare import Written
 from medjax.run.system import System
+from medjax.systems.medklip.clip_stage import clip_stage
 from medjax.systems.medklip.finetuning import classification_stage, segmentation_stage
 from medjax.systems.medklip.grounding_stage import grounding_stage
 from medjax.systems.medklip.metrics_file import metrics_file
@@ -25,6 +26,7 @@ STAGES: dict[str, Build] = {
     "finetune_classification": classification_stage,
     "finetune_segmentation": segmentation_stage,
     "replication": replication_stage,
+    "clip": clip_stage,
 }
 """Kind of stage -> what makes its functions of (config, stage, data, artefacts)."""
 SCORED = ("zero_shot", "finetune_classification", "replication")

@@ -74,6 +74,7 @@ def test_a_trained_run_goes_to_pytorch_and_back_with_its_results(finish_smoke, t
         ("segmentation_10", "dice/Effusion"),
         ("cmtalha", "auroc/effusion"),
         ("notebook", "constant_accuracy/effusion"),
+        ("clip", "accuracy"),
     ],
 )
 def test_other_words_run(words, metric, tmp_path) -> None:
