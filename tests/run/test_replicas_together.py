@@ -19,7 +19,7 @@ from medjax.run.replicas import replicas, trained_together
 from medjax.run.report.metrics_log import read_rows
 from medjax.run.signals import Interrupted
 from tests.run import toy, toy_resident
-from tests.run.test_train import finish, process
+from tests.run.processes import ToyProcess
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 NAMES = ("seed=3,fold=0", "seed=3,fold=1", "seed=5,fold=0", "seed=5,fold=1")
@@ -167,9 +167,10 @@ def test_a_signal_saves_every_replica_at_the_same_step(runs, tmp_path):
 def test_eight_devices_train_replicas_as_one_does(tmp_path):
     together = "replicas={'seeds': (3, 5), 'folds': 0, 'run': 'vmap'}"
     running = [
-        process(tmp_path / str(n), together, "epochs=2", "resident=True", devices=n) for n in (1, 8)
+        ToyProcess(tmp_path / str(n), together, "epochs=2", "resident=True", devices=n)
+        for n in (1, 8)
     ]
-    assert [finish(one)[0] for one in running] == [0, 0]
+    assert [one.finish() for one in running] == [0, 0]
     for seed in (3, 5):
         places = [tmp_path / str(n) / "only" / f"seed={seed}" for n in (1, 8)]
         rows = [read_rows(place / "metrics.jsonl") for place in places]

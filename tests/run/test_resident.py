@@ -10,7 +10,8 @@ from medjax.run import sharding, stages
 from medjax.run.step import init_state, make_train_step
 from medjax.run.system import with_resident
 from tests.run import toy, toy_resident
-from tests.run.test_train import assert_same_trace, finish, process
+from tests.run.processes import ToyProcess
+from tests.run.test_train import assert_same_trace
 
 RESIDENT = SimpleNamespace(open_data=toy.open_data, build=toy_resident.build)
 
@@ -33,8 +34,8 @@ def test_resident_arrays_give_the_run_of_batches_that_carry_them(tmp_path, accum
 
 
 def test_eight_devices_hold_the_arrays_whole_and_give_the_trace_of_one(tmp_path):
-    runs = [process(tmp_path / str(n), "resident=True", devices=n) for n in (1, 8)]
-    assert [finish(run)[0] for run in runs] == [0, 0]
+    runs = [ToyProcess(tmp_path / str(n), "resident=True", devices=n) for n in (1, 8)]
+    assert [run.finish() for run in runs] == [0, 0]
     assert_same_trace(tmp_path / "1", tmp_path / "8")
 
 

