@@ -221,10 +221,14 @@ def list_configs() -> list[Path]:
 
 
 def _check_choices(config: ConfigDict, choices: Mapping[str, tuple[str, ...]]) -> None:
+    fields: dict[str, list[str]] = {}
+    for field in choices:
+        fields.setdefault(field.rpartition(".")[2], []).append(field)
     for name, value in flatten(config).items():
-        for field, allowed in choices.items():
+        for field in fields.get(name.rpartition(".")[2], ()):
             if value is None or not f".{name}".endswith(f".{field}"):
                 continue
+            allowed = choices[field]
             for part in value if isinstance(value, tuple) else (value,):
                 if part not in allowed:
                     hint = nearest(str(part), map(str, allowed))
