@@ -9,7 +9,6 @@ half the work. Rounding is that of the direct sum.
 """
 
 import math
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -58,13 +57,8 @@ def through_frequencies(x: jax.Array, kernel: jax.Array, padding: tuple[int, int
     block = filled.reshape(batch, blocks, tile, inputs).transpose(2, 0, 1, 3)
     shifted = [block[:, :, i : i + tiles] for i in range(-(-n // tile))]
     cut = jnp.concatenate(shifted)[:n].reshape(n, -1, inputs)
-    x_cos, x_sin = _analyse(cut, n)
-    k_cos, k_sin = _analyse(kernel, n)
-    times = partial(jax.lax.dot_general, dimension_numbers=(((2,), (1,)), ((0,), (0,))))
-    # A correlation: the kernel's conjugate.
-    y_cos = times(x_cos, k_cos) + times(x_sin, k_sin)
-    y_sin = times(x_sin, k_cos) - times(x_cos, k_sin)
-    y = _synthesise(y_cos, y_sin, n, tile).reshape(tile, batch, tiles, outputs)
+    real, imaginary = _correlate(_analyse(cut, n), _analyse(kernel, n))
+    y = _synthesise(real, imaginary, n, tile).reshape(tile, batch, tiles, outputs)
     return y.transpose(1, 2, 0, 3).reshape(batch, -1, outputs)[:, :positions].astype(narrow)
 
 
@@ -82,6 +76,23 @@ def _analyse(x: jax.Array, n: int) -> tuple[jax.Array, jax.Array]:
     return (
         (jnp.asarray(cos, x.dtype) @ even).reshape(shape),
         (jnp.asarray(-sin, x.dtype) @ (first - last)).reshape(shape),
+    )
+
+
+def _correlate(
+    x: tuple[jax.Array, jax.Array], kernel: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    """Multiply transforms [frequency, row, in] by conjugates of transforms [frequency, in, out].
+
+    All four products of real and imaginary parts are one of matrices.
+    """
+    rows, outputs = x[0].shape[1], kernel[0].shape[2]
+    left, right = jnp.concatenate(x, axis=1), jnp.concatenate(kernel, axis=2)
+    every = jax.lax.dot_general(left, right, (((2,), (1,)), ((0,), (0,))))
+    of_real, of_imaginary = every[:, :rows], every[:, rows:]
+    return (
+        of_real[..., :outputs] + of_imaginary[..., outputs:],
+        of_imaginary[..., :outputs] - of_real[..., outputs:],
     )
 
 
