@@ -3,13 +3,20 @@
 A support vector machine reads the embeddings of both films, which the encoder saw each alone.
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_score
+from sklearn.model_selection import (
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    cross_val_predict,
+    cross_val_score,
+)
 from sklearn.svm import SVC
 
 from medjax.errors import UserError
@@ -83,18 +90,73 @@ def fold_accuracies(
     Raises:
         UserError: another unit, or an image without an embedding.
     """
-    if unit not in FOLDS:
-        raise UserError(f"temporal_image_folds {unit!r} is none of {', '.join(FOLDS)}")
+    machine, splitter, groups = rule(pairs, folds, seed, unit)
+    features = pair_features(pairs, embeddings)
+    with quiet():
+        return cross_val_score(machine, features, pairs.label, groups=groups, cv=splitter)
+
+
+def held_out_decisions(
+    pairs: FindingPairs,
+    embeddings: Mapping[str, NDArray],
+    folds: int,
+    seed: int,
+    unit: str = "patient",
+) -> NDArray[np.intp]:
+    """Return the label [pair] that a machine gives each pair which it was not fitted on.
+
+    Arguments as of `fold_accuracies`.
+    """
+    machine, splitter, groups = rule(pairs, folds, seed, unit)
+    features = pair_features(pairs, embeddings)
+    with quiet():
+        return cross_val_predict(machine, features, pairs.label, groups=groups, cv=splitter)
+
+
+def can_be_folded(pairs: FindingPairs, folds: int, seed: int, unit: str = "patient") -> bool:
+    """Whether pairs suffice: every fold holds some, the others of them two labels at least."""
+    _, splitter, groups = rule(pairs, folds, seed, unit)
+    try:
+        with quiet():
+            parts = list(splitter.split(pairs.label, pairs.label, groups))
+    except ValueError:  # fewer than folds
+        return False
+    return all(len(test) and len(set(pairs.label[train])) > 1 for train, test in parts)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Silence what is said of labels that are rarer than folds: some folds then lack them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        yield
+
+
+def pair_features(pairs: FindingPairs, embeddings: Mapping[str, NDArray]) -> NDArray:
+    """Return the embeddings of current and previous film side by side, [pair, 2 width].
+
+    Raises:
+        UserError: an image without an embedding.
+    """
     missing = sorted({*pairs.current, *pairs.previous} - set(embeddings))
     if missing:
         raise UserError(f"{len(missing)} images of the table are not there, {missing[0]!r} is one")
-    features = np.stack(
-        [np.r_[embeddings[a], embeddings[b]] for a, b in zip(pairs.current, pairs.previous)]
-    )
-    splitter = StratifiedKFold(folds) if unit == "row" else StratifiedGroupKFold(folds)
+    both = zip(pairs.current, pairs.previous)
+    return np.stack([np.r_[embeddings[a], embeddings[b]] for a, b in both])
+
+
+def rule(pairs: FindingPairs, folds: int, seed: int, unit: str) -> tuple[SVC, Any, Any]:
+    """Return the machine, what makes its folds, and the groups that stay together.
+
+    Raises:
+        UserError: another unit.
+    """
+    if unit not in FOLDS:
+        raise UserError(f"temporal_image_folds {unit!r} is none of {', '.join(FOLDS)}")
     machine = SVC(kernel="linear", C=1, random_state=seed)
-    groups = pairs.subject if unit == "patient" else None
-    return cross_val_score(machine, features, pairs.label, groups=groups, cv=splitter)
+    if unit == "row":
+        return machine, StratifiedKFold(folds), None
+    return machine, StratifiedGroupKFold(folds), pairs.subject
 
 
 def accuracy_percentages(

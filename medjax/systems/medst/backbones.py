@@ -1,0 +1,23 @@
+"""Image networks by name, for films of any size."""
+
+from medjax.nn.resnet import RESNETS, SMALL_RESNETS
+from medjax.nn.vit import VITS, ViTConfig
+
+SMALL_VITS = {
+    "vit_nano_patch8": ViTConfig(patch_size=8, width=96, layers=3, heads=3, mlp_ratio=3.0),
+    "vit_pico_patch8": ViTConfig(patch_size=8, width=16, layers=1, heads=2, mlp_ratio=2.0),
+}
+"""Smaller than any published one, for demos and tests."""
+TRANSFORMERS = VITS | SMALL_VITS
+BACKBONES = (*SMALL_VITS, *VITS, *SMALL_RESNETS, *RESNETS)
+
+
+def backbone_of(name: str, side: int) -> str | ViTConfig:
+    """Return what `ImageEncoder` takes for films of `side` x `side` pixels."""
+    sizes = TRANSFORMERS.get(name)
+    return name if sizes is None else sizes._replace(image_size=side)
+
+
+def is_transformer(name: str) -> bool:
+    """Whether a backbone is a vision transformer."""
+    return name in TRANSFORMERS
