@@ -20,6 +20,7 @@ from medjax.data.reports import FIELDS
 from medjax.data.xray.encode import Encoded
 from medjax.data.xray.film import Film
 from medjax.data.xray.index import write_index
+from medjax.data.xray.report_table import report_table
 from medjax.errors import UserError
 
 NAME = "xray"
@@ -73,7 +74,7 @@ def write_films(
     report_of: Callable[[Film], Mapping[str, str]],
     max_bad_images: int = 0,
 ) -> tuple[SetSummary, list[BadImage]]:
-    """Write the set `xray` and its index; return the summary and the films that were left out.
+    """Write the set `xray`, its index and the table of its reports.
 
     Args:
         out: the prepared folder.
@@ -83,6 +84,9 @@ def write_films(
         encoded: split -> its films at these sizes, in their order.
         report_of: a film -> the fields of its report that there are.
         max_bad_images: unreadable films that are left out before it is an error.
+
+    Returns:
+        The summary and the films that were left out.
 
     Raises:
         UserError: a subject in two splits, two films of one id, or more than `max_bad_images`
@@ -97,7 +101,9 @@ def write_films(
             for film, result in zip(films[split], results):
                 progress.update()
                 if not result.error:
-                    yield film.dicom_id, _example(film, result.images, sizes, report_of(film))
+                    report = report_of(film)
+                    reports.add(film, report)
+                    yield film.dicom_id, _example(film, result.images, sizes, report)
                     continue
                 bad.append(BadImage(film.dicom_id, result.error))
                 if len(bad) > max_bad_images:
@@ -108,7 +114,10 @@ def write_films(
 
     start = time.monotonic()
     labels = len(every[0].labels) if every else 0
-    with tqdm(total=len(every), unit=" images", desc="films", disable=None) as progress:
+    with (
+        tqdm(total=len(every), unit=" images", desc="films", disable=None) as progress,
+        report_table(out) as reports,
+    ):
         spec = xray_spec(labels, source, sizes)
         summary = write_set(out, spec, {split: examples(split) for split in films})
     lost = {film.dicom_id for film in bad}

@@ -14,6 +14,7 @@ from medjax.data.radgraph.vocabulary import ENTITIES
 from medjax.data.xray.index import label_matrix, read_index
 from medjax.data.xray.regions import NAME as REGIONS
 from medjax.data.xray.regions import read_places
+from medjax.data.xray.report_table import read_reports
 from medjax.errors import UserError
 from medjax.systems.medklip.labels import existence
 
@@ -132,14 +133,15 @@ def open_klip(
         UserError: a folder is not prepared, or the triplets are those of other films.
     """
     prepared = open_set(xray, "xray", fields=("image",))
-    with_reports = open_set(xray, "xray", fields=("report",))
     sets = read_manifest(xray)["sets"]
     order = [s for s in ("train", "validation", "test", "all") if s in prepared.splits]
     rows: dict[str, int] = {}
     splits: dict[str, Films] = {}
     for split in order:
         index = read_index(xray, split)
-        reports = [_text(record["report"], sections) for record in with_reports.splits[split]]
+        names = tuple(dict.fromkeys((*sections, "text")))
+        reports = read_reports(xray, index["dicom_id"].tolist(), names).to_dict("records")
+        texts = [_text(report, sections) for report in reports]
         splits[split] = Films(
             records=prepared.splits[split],
             dicom_id=index["dicom_id"].to_numpy(dtype=object),
@@ -148,7 +150,7 @@ def open_klip(
             labels=known_labels(label_matrix(index), rules or LabelRules()),
             triplets=_triplets(triplets, split, index["dicom_id"]),
             report_row=np.array(
-                [rows.setdefault(text, len(rows)) if text else EMPTY for text in reports], np.int32
+                [rows.setdefault(text, len(rows)) if text else EMPTY for text in texts], np.int32
             ),
         )
     if triplets is not None and not any(len(films.reported) for films in splits.values()):
@@ -157,7 +159,7 @@ def open_klip(
     return Data(splits, tuple(sets["xray"]["labels"]), tuple(rows), regions, xray, invented)
 
 
-def _text(report: Mapping[str, str], sections: Sequence[str]) -> str:
+def _text(report: Mapping[Any, str], sections: Sequence[str]) -> str:
     joined = " ".join(text for name in sections if (text := report[name].strip()))
     return joined or report["text"].strip()
 

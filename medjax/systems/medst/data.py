@@ -11,6 +11,7 @@ import pandas as pd
 from medjax.data.batching import generator
 from medjax.data.prepared import open_set, read_manifest
 from medjax.data.xray.index import read_index
+from medjax.data.xray.report_table import read_reports
 from medjax.data.xray.store import NAME
 from medjax.errors import UserError
 from medjax.systems.medst.pairs import NONE, pair_films
@@ -92,12 +93,11 @@ def open_medst(xray: Path, options: DataOptions | None = None, invented: bool = 
     options = options or DataOptions()
     image = stored_image(xray)
     prepared = open_set(xray, NAME, fields=(image,))
-    reports = open_set(xray, NAME, fields=("report",))
     rows: dict[str, int] = {}
     splits: dict[str, Films] = {}
     counts = {}
     for split in (s for s in SPLITS if s in prepared.splits):
-        index = _with_reports(read_index(xray, split), reports.splits[split])
+        index = _with_reports(xray, read_index(xray, split))
         pairs = pair_films(index, options.keep_decimals)
         counts[split] = pairs.counts
         captions = [rows.setdefault(text, len(rows)) for text in pairs.table["caption"]]
@@ -129,16 +129,13 @@ def stored_image(xray: Path) -> str:
     return next((name for name, size in images.items() if size.startswith("long")), "image")
 
 
-def _with_reports(index: pd.DataFrame, records: Any) -> pd.DataFrame:
+def _with_reports(xray: Path, index: pd.DataFrame) -> pd.DataFrame:
     """Add the sections that captions are made of; give films of no known study one each."""
-    reports = [record["report"] for record in records]
     unknown = index["study_id"].to_numpy() == 0
     own = -1 - np.arange(len(index))
-    texts = {
-        name: np.array([report[name] for report in reports], object)
-        for name in ("impression", "findings")
-    }
-    return index.assign(study_id=np.where(unknown, own, index["study_id"]), **texts)
+    texts = read_reports(xray, index["dicom_id"].tolist(), ("impression", "findings"))
+    studies = np.where(unknown, own, index["study_id"])
+    return pd.concat([index.assign(study_id=studies), texts], axis=1)
 
 
 def _in_time(films: pd.DataFrame, options: DataOptions) -> tuple[list[np.ndarray], np.ndarray]:
