@@ -15,6 +15,7 @@ from medjax.data.manifest import (
 )
 from medjax.data.mimic_cxr.link_sets import write_links
 from medjax.data.mimic_cxr.linking import link
+from medjax.data.mimic_cxr.report_rules import read_rules
 from medjax.data.mimic_cxr.reports import find_reports, open_reports
 from medjax.data.mimic_cxr.select import (
     Selection,
@@ -48,7 +49,19 @@ SOURCE = Source(
     "radiographs, arXiv:1901.07042",
     "PhysioNet Credentialed Health Data License 1.5.0",
 )
-CXR_TIE = {"default": "dicom_id", "published": "unspecified"}
+FIELDS = {
+    "default": {
+        "cxr_tie": "dicom_id",
+        "truncated_indication_header": "indication",
+        "custom_section_studies": "kept",
+    },
+    "published": {
+        "cxr_tie": "unspecified",
+        "truncated_indication_header": "impression",
+        "custom_section_studies": "skipped",
+    },
+}
+"""What --compat says, for the manifest."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,13 +78,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reports", type=Path, help="folder, zip or sectioned table of reports (looked for in raw)"
     )
+    parser.add_argument(
+        "--custom_rules",
+        type=Path,
+        help="JSON file of studies whose text stands under another head (see report_rules.py)",
+    )
     add_image_options(parser, quality=75)
     add_region_options(parser)
     parser.add_argument(
         "--compat",
-        choices=tuple(CXR_TIE),
+        choices=tuple(FIELDS),
         default="default",
-        help="published: films are decoded exactly, the manifest records the published rules",
+        help="published: films are decoded exactly, reports cut as MedST does; the manifest "
+        "records the published rules",
     )
 
 
@@ -88,7 +107,7 @@ def prepare(args: argparse.Namespace) -> None:
     selection, split_rule = _split(args, tables, _select(args, tables, root), stays)
     films = _films(selection.films)
     place = find_reports(args.reports, args.raw, tables.reports, films)
-    reports = open_reports(place)
+    reports = open_reports(place, read_rules(args.custom_rules, args.compat == "published"))
     regions = read_regions(args, root, films)
     stored = store_films(args, root, films, SOURCE, reports.of)
     if stored is None:
@@ -116,7 +135,7 @@ def prepare(args: argparse.Namespace) -> None:
         "reports": reports.describe(),
         "sets": sets,
         "split_rule": split_rule,
-        "fields": {"cxr_tie": CXR_TIE[args.compat]},
+        "fields": FIELDS[args.compat],
         "bad_images": [film._asdict() for film in bad],
     }
     write_manifest(args.out, manifest)
@@ -207,6 +226,6 @@ def _films(films: pd.DataFrame) -> list[Film]:
 def _inputs(args: argparse.Namespace, tables: Tables, reports: Path | None) -> dict[str, Path]:
     """The files that were read beside images and folders of reports, by name."""
     places = (args.raw / name for name in (args.boxes, args.masks) if name)
-    read = (tables.metadata, tables.labels, tables.split, reports, *places)
+    read = (tables.metadata, tables.labels, tables.split, reports, args.custom_rules, *places)
     inputs = {path.name: path for path in read if path is not None and path.is_file()}
     return {**inputs, f"ehr/{MANIFEST}": args.ehr / MANIFEST} if args.ehr else inputs

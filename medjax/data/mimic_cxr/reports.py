@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from medjax.data.mimic_cxr.report_rules import ReportRules
 from medjax.data.paths import resolve_under
-from medjax.data.reports import STORED, WHOLE, report_fields, split_sections
+from medjax.data.reports import STORED, WHOLE, split_sections
 from medjax.data.tables import integers, read_table
 from medjax.data.xray.film import Film
 from medjax.errors import UserError
@@ -22,8 +23,10 @@ Fields = Mapping[str, str]
 class Reports:
     """The report of each film's study, and what was wrong with those that were read."""
 
-    def __init__(self, read: Callable[[Film], bytes | Fields | None]) -> None:
-        self._read = read
+    def __init__(
+        self, read: Callable[[Film], bytes | Fields | None], rules: ReportRules | None = None
+    ) -> None:
+        self._read, self._rules = read, rules or ReportRules()
         self._seen: set[int] = set()
         self._found: set[int] = set()
         self.faults: dict[str, set[int]] = {
@@ -56,7 +59,7 @@ class Reports:
             return {}
         if split_sections(text)[0].name == WHOLE:
             self.faults["without_sections"].add(study)
-        return report_fields(text)
+        return self._rules.fields(study, text)
 
     def describe(self) -> dict[str, Any]:
         """The manifest's entry: studies, those with a report, and the kinds of faults."""
@@ -70,8 +73,10 @@ def report_path(film: Film) -> str:
     return f"files/p{subject[:2]}/p{subject}/s{film.study_id}.txt"
 
 
-def open_reports(path: Path | None) -> Reports:
+def open_reports(path: Path | None, rules: ReportRules | None = None) -> Reports:
     """Return the reader of a folder, a zip or a CSV table; None: no film has a report.
+
+    rules: how texts are cut; a table holds sections that are cut already.
 
     Raises:
         UserError: a damaged zip or table.
@@ -79,11 +84,11 @@ def open_reports(path: Path | None) -> Reports:
     if path is None:
         return Reports(lambda film: None)
     if path.is_dir():
-        return Reports(functools.partial(_from_folder, path))
+        return Reports(functools.partial(_from_folder, path), rules)
     if ".csv" in path.name:
         sections = read_sections(path)
         return Reports(lambda film: sections.get(film.study_id))
-    return Reports(functools.partial(_from_zip, *_open_zip(path)))
+    return Reports(functools.partial(_from_zip, *_open_zip(path)), rules)
 
 
 def find_reports(

@@ -288,7 +288,11 @@ def test_manifest_is_whole(raw, ehr, tmp_path):
     out = tmp_path / "out"
     assert run(raw, out, f"--ehr={ehr}") == 0
     manifest = json.loads((out / "manifest.json").read_text())
-    assert manifest["source"] == "mimic_cxr" and manifest["fields"] == {"cxr_tie": "dicom_id"}
+    assert manifest["source"] == "mimic_cxr" and manifest["fields"] == {
+        "cxr_tie": "dicom_id",
+        "truncated_indication_header": "indication",
+        "custom_section_studies": "kept",
+    }
     assert set(manifest["inputs"]) == {
         "ehr/manifest.json",
         *(f"mimic-cxr-2.0.0-{name}" for name in ("metadata.csv.gz", "chexpert.csv", "split.csv")),
