@@ -59,3 +59,16 @@ def test_a_network_cut_short_or_of_another_width_is_refused():
         convert(Weights(lacking), CONVERTER, "file")
     with pytest.raises(UserError, match="neither those of a ResNet nor of DenseNet-121"):
         convert(Weights({"fc.weight": np.ones((2, 2), np.float32)}), CONVERTER, "file")
+
+
+def test_timms_transformers_are_told_by_width_and_depth():
+    weights = file_of("vit_small_patch16_224", "head", 384)
+    assert weights.tensors["pos_embed"].shape == (1, 197, 384)
+    found = convert(weights, CONVERTER, "file")
+    assert found.model["backbone"] == "vit_small_patch16_224"
+    assert found.left_out == ["head.weight", "head.bias"] and not found.missing
+    back = convert_back(found.variables, CONVERTER, found.model, found.names, found.counters)
+    assert list(back) == [name for name in weights.tensors if not name.startswith("head.")]
+    cut = {n: a for n, a in weights.tensors.items() if not n.startswith("blocks.11.")}
+    with pytest.raises(UserError, match="11 layers, width 384 and patches of 16 pixels is none"):
+        convert(Weights(cut), CONVERTER, "file")

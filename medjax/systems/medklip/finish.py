@@ -69,8 +69,8 @@ def check_backbone(name: str, stage: ConfigDict) -> None:
     """Raise UsageError where nobody said what the image network of a replication starts from."""
     if stage.backbone_weights == "file" and not stage.init_from:
         raise UsageError(
-            f"stage {name} starts from ImageNet's {stage.model.backbone}: turn its file into a "
-            f"folder with `python -m medjax.convert` and give --config.{name}.init_from="
-            f"encoder/network:FOLDER, or say --config.{name}.backbone_weights=random; use one of "
-            "both"
+            f"stage {name} starts from ImageNet's {stage.model.backbone}: run `python -m "
+            "medjax.convert torchvision --from=FILE.pth --to=FOLDER` and give "
+            f"--config.{name}.init_from=encoder/network:FOLDER, or say "
+            f"--config.{name}.backbone_weights=random; use one of both"
         )
