@@ -1,6 +1,5 @@
-"""A network layer by layer: its picture, its table of parameters, and how long it takes."""
+"""A network layer by layer: its picture and its table of parameters."""
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -214,17 +213,3 @@ def _draw_connection(ax: Axes, top: float, bottom: float) -> None:
     bend = depth / max(bottom - top, 1e-6)
     arrow |= {"connectionstyle": f"arc3,rad={min(bend, 0.6)}", "shrinkA": 0, "shrinkB": 0}
     ax.annotate("", (0.5, bottom + BOX / 2), (0.5, top - BOX / 2), arrowprops=arrow)
-
-
-def seconds_per_call(call: Callable[[], Any], repeats: int = 3) -> float:
-    """Return wall seconds of one call whose arrays are awaited, the median of some.
-
-    One call before, which compiles, does not count. What changes a state must be given a copy.
-    """
-    jax.block_until_ready(call())
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        jax.block_until_ready(call())
-        seconds.append(time.perf_counter() - start)
-    return float(np.median(seconds))

@@ -1,7 +1,6 @@
 """Pictures of latents, of reconstructions and of networks."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -12,7 +11,6 @@ from medjax.systems.crossmodal.inspection import (
     architecture_figure,
     layers_of,
     parameter_table,
-    seconds_per_call,
 )
 from medjax.systems.crossmodal.latent_map import MOST, make_map, map_figure
 from medjax.systems.crossmodal.latents import Latents
@@ -102,9 +100,3 @@ def test_every_parameter_stands_in_the_table() -> None:
     assert f"all,,,,,{sum(x.parameters for x in layers)}" in table
     figure = architecture_figure(model, "Network")
     assert len(figure.axes) == 6  # two encoders, two decoders, two mergers
-
-
-def test_timing_awaits_what_is_called() -> None:
-    calls = []
-    assert seconds_per_call(lambda: calls.append(1) or jnp.ones(3), repeats=2) > 0
-    assert len(calls) == 3
