@@ -249,7 +249,7 @@ def smoke(config: ConfigDict) -> None:
 def demo(config: ConfigDict) -> None:
     """Invented films with known places, a small image network: minutes on two cores (default)."""
     config.size = "demo"
-    small(config, patients=600, epochs=20, batch=16)
+    small(config, patients=600, epochs=30, batch=16)
 
 
 def small(config: ConfigDict, patients: int, epochs: int, batch: int) -> None:
@@ -265,6 +265,8 @@ def small(config: ConfigDict, patients: int, epochs: int, batch: int) -> None:
     for name in (*READING, "replication"):
         config[name].model.update({"dim": 64, "decoder_layers": 2, "feedforward": 128})
         config[name].model.dropout = 0.0
+    for name in READING:  # one look, which must then be at the finding
+        config[name].model.update({"decoder_layers": 1, "heads": 1})
     config.replication.backbone_weights = "random"
     config.replication.model.stages = 3  # patches of 16 of 128 pixels
     config.clip.backbone_weights = "random"
@@ -278,7 +280,7 @@ def small(config: ConfigDict, patients: int, epochs: int, batch: int) -> None:
         config[name].train.update({"epochs": epochs, "global_batch_size": batch})
     config.segmentation.finding = "Effusion"
     config.pretrain.train.update({"epochs": epochs, "global_batch_size": batch})
-    config.pretrain.optimizer.update({"learning_rate": 1e-3, "warmup_steps": 50})
+    config.pretrain.optimizer.update({"learning_rate": 2e-3, "warmup_steps": 50})
 
 
 def published(config: ConfigDict) -> None:
