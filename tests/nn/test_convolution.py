@@ -114,6 +114,18 @@ def test_other_options_mean_what_they_say(axes: int, options: dict, padding) -> 
 
 
 @pytest.mark.usefixtures("everything_large")
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("inputs", "outputs"), [(3, 5), (5, 3)])
+def test_products_of_pointwise_kernels(stride: int, inputs: int, outputs: int) -> None:
+    check_equal(
+        lambda x, kernel: convolve(x, kernel, stride),
+        lambda x, kernel: native(x, kernel, (stride, stride), ((0, 0), (0, 0))),
+        drawn(2, 5, 4, inputs),
+        drawn(1, 1, inputs, outputs),
+    )
+
+
+@pytest.mark.usefixtures("everything_large")
 def test_half_precision_sums_in_float32() -> None:
     x, kernel, dy = (
         drawn(*shape, dtype=jnp.bfloat16)
@@ -127,11 +139,12 @@ def test_half_precision_sums_in_float32() -> None:
 
 
 @pytest.mark.usefixtures("everything_large")
-def test_replicas_of_weights_under_vmap() -> None:
-    x, kernels = drawn(4, 6, 6, 3), drawn(2, 3, 3, 3, 4)
+@pytest.mark.parametrize("size", [1, 3])
+def test_replicas_of_weights_under_vmap(size: int) -> None:
+    x, kernels = drawn(4, 6, 6, 3), drawn(2, size, size, 3, 4)
 
     def gradient(kernel):
-        return jax.grad(lambda kernel: jnp.square(conv(x, kernel, 2, 1)).sum())(kernel)
+        return jax.grad(lambda kernel: jnp.square(convolve(x, kernel, 2)).sum())(kernel)
 
     together = jax.jit(jax.vmap(gradient))(kernels)
     for ours, kernel in zip(together, kernels):
@@ -149,6 +162,17 @@ def test_only_a_cpu_gets_another_gradient(platform: str) -> None:
     # The plain gradient is one convolution over both axes; ours has one for each phase.
     convolutions = exported.mlir_module().count("stablehlo.convolution")
     assert (convolutions > 1) == (platform == "cpu")
+
+
+@pytest.mark.usefixtures("everything_large")
+@pytest.mark.parametrize("platform", ["cpu", "cuda", "tpu"])
+def test_only_a_cpu_holds_what_flows_back_through_a_product(platform: str) -> None:
+    def loss(kernel, x):
+        return convolve(x, kernel, 1).sum()
+
+    inputs = jax.ShapeDtypeStruct((1, 1, 2, 4), "float32"), jax.ShapeDtypeStruct((2, 8, 8, 2), "f4")
+    exported = jax.export.export(jax.jit(jax.grad(loss)), platforms=[platform])(*inputs)
+    assert ("optimization_barrier" in exported.mlir_module()) == (platform == "cpu")
 
 
 def test_layer_takes_its_rank_from_its_size() -> None:
