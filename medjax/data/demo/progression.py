@@ -5,6 +5,7 @@ reports tell it and how it differs from the visit before, and the tables of MS-C
 difference.
 """
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,8 +25,8 @@ from medjax.files import write_text
 FIRST_SUBJECT, FIRST_STUDY = 99_000_001, 98_500_001
 VISITS = (0.14, 0.20, 0.26, 0.20, 0.12, 0.08)
 """Shares of the patients with 1, 2, ... visits."""
-LEVELS = (0.0, 0.4, 0.7, 1.0)
-"""Strength of an absent, a small, a moderate and a large finding."""
+LEVELS = (0.0, 0.45, 1.0)
+"""Strength of an absent, a small and a large finding."""
 BIG_STEP = 0.35
 """Share of the changes by two levels."""
 TWO_FINDINGS = 0.6
@@ -222,30 +223,28 @@ def told_of(track: Track, visit: int) -> Told:
     return Told(track.kind, side, zone, level, before)
 
 
-def progression(track: Track, visit: int) -> str:
-    """Return improving, stable or worsening since the visit before; "" where it was never there."""
-    now, before = track.levels[visit], track.levels[visit - 1]
-    if not now and not before:
-        return ""
-    return CHANGES[int(np.sign(now - before))]
+def progression(before: int, now: int) -> str:
+    """Return improving, stable or worsening between two levels; "" where it was never there."""
+    return CHANGES[int(np.sign(now - before))] if now or before else ""
 
 
 def _image_table(patients: int, seed: int) -> pd.DataFrame:
-    """One row for the first frontal films of two visits that follow each other."""
+    """One row for the first frontal films of any two visits of a patient."""
     rows = []
     for number in range(patients):
         patient = draw_patient(number, seed)
         films = [films_of(study, seed)[0] for study in studies_of(patient, seed)]
-        for visit in range(1, len(films)):
+        for before, visit in itertools.combinations(range(len(films)), 2):
             found: dict[str, set[str]] = {}
             for track in patient.tracks:
-                found.setdefault(track.kind, set()).add(progression(track, visit))
+                change = progression(track.levels[before], track.levels[visit])
+                found.setdefault(track.kind, set()).add(change)
             # Of two sides that go different ways no label is true.
             agreed = {kind: of - {""} for kind, of in found.items()}
             told = {kind: of.pop() if len(of) == 1 else "" for kind, of in agreed.items()}
             rows.append({
                 "dicom_id": films[visit].dicom_id,
-                "previous_dicom_id": films[visit - 1].dicom_id,
+                "previous_dicom_id": films[before].dicom_id,
                 "study_id": patient.study_ids[visit],
                 "subject_id": FIRST_SUBJECT + number,
                 **{f"{name}_progression": told.get(kind, "") for kind, name in COLUMNS.items()},

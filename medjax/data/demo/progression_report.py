@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 CHANGES = {-1: "improving", 0: "stable", 1: "worsening"}
-SIZES = ("", "small", "moderate", "large")
+SIZES = ("", "small", "large")
 """By level."""
 NAMES = {
     "consolidation": "consolidation",
@@ -177,13 +177,13 @@ def sentence_pairs(rng: np.random.Generator) -> list[tuple[str, str, str, str]]:
     sentences of every pair have the same words: only their order tells what has grown.
     """
     things = [
-        Told(kind, side, zone, level, 2)
+        Told(kind, side, zone, level, 1)
         for kind, zones in (("consolidation", ("lower",)), ("pneumonia", ("lower",)),
                             ("effusion", ("",)), ("pneumothorax", ("",)))
         for side in ("left", "right")
         for zone in zones
-        for level in (1, 2, 3)
-    ] + [Told("edema", "", "", level, 2) for level in (1, 2, 3)]  # fmt: skip
+        for level in (1, 2)
+    ] + [Told("edema", "", "", level, 1) for level in (1, 2)]  # fmt: skip
     pairs = []
     for thing in things:
         words = {"what": thing.what, "size": SIZES[thing.level]}

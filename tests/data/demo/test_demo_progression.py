@@ -126,16 +126,21 @@ def test_image_labels_follow_from_the_levels_and_visits_from_time(raw, tmp_path)
     assert (when[table.previous_dicom_id].to_numpy() < when[table.dicom_id].to_numpy()).all()
     study = metadata.study_id
     ids = study[table.dicom_id].to_numpy(), study[table.previous_dicom_id].to_numpy()
-    assert (ids[0] == table.study_id).all() and 0.2 < (ids[0] < ids[1]).mean() < 0.8
+    assert (ids[0] == table.study_id).all()
+    assert (
+        not table.duplicated(["dicom_id", "previous_dicom_id"]).any()
+        and 0.2 < (ids[0] < ids[1]).mean() < 0.8
+    )
     columns = [f"{name}_progression" for name in COLUMNS.values()]
     for row in table.to_dict("records"):
         patient = draw_patient(int(row["subject_id"]) - FIRST_SUBJECT, SEED)
-        visit = patient.study_ids.index(int(row["study_id"]))
+        ids = int(row["study_id"]), int(study[row["previous_dicom_id"]])
+        now, before = (patient.study_ids.index(i) for i in ids)
         for kind, name in COLUMNS.items():
             signs = {
-                np.sign(track.levels[visit] - track.levels[visit - 1])
+                np.sign(track.levels[now] - track.levels[before])
                 for track in patient.tracks
-                if track.kind == kind and any(track.levels[visit - 1 : visit + 1])
+                if track.kind == kind and (track.levels[now] or track.levels[before])
             }
             label = {-1: "improving", 0: "stable", 1: "worsening"}[signs.pop()] if len(
                 signs) == 1 else ""  # fmt: skip
@@ -158,8 +163,8 @@ def test_a_higher_level_is_seen(kind):
         drawn = draw_frontal(findings, np.random.default_rng(1), 64, False)
         return drawn.astype(int)
 
-    changed = [(abs(film(level) - film(0)) > 12).mean() for level in (1, 2, 3)]
-    assert changed[0] > 0.003 and changed[0] < changed[1] < changed[2]
+    changed = [(abs(film(level) - film(0)) > 12).mean() for level in (1, 2)]
+    assert 0.01 < changed[0] < changed[1]
 
 
 def test_swapped_sentences_have_the_words_of_their_partners(tmp_path):
