@@ -211,7 +211,7 @@ def smoke(config: ConfigDict) -> None:
 def demo(config: ConfigDict) -> None:
     """Invented persons, beats at 125 Hz, cines of 16 frames of 48 x 48 (the default)."""
     config.size = "demo"
-    small(config, persons=1500, epochs=(8, 8, 14), batch=32, latent=64)
+    small(config, persons=1400, epochs=(12, 20, 14), batch=32, latent=64)
     config.data.demo.update({"valid_ratio": 0.1, "test_ratio": 0.2})
     config.data.demo.update({"ecg_samples": 152, "mri_edge": 48, "mri_frames": 16})
 

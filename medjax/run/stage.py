@@ -195,7 +195,6 @@ class Stage:
                 path = self.folder / f"predictions-{split}.parquet"
                 write_predictions(path, system, split, positions, outputs)
                 self.draw_pages(system, variables, split, outputs)
-        self.export(system, {s: pair for s, pair in predicted.items() if len(pair[0])})
         return {
             split: {name: metric.to_json() for name, metric in sorted(of_split.items())}
             for split, of_split in metrics.items()
@@ -233,7 +232,8 @@ class Stage:
     def export(self, system: System, predicted: Predicted) -> None:
         """Let the system write its own files of all predictions into the stage's folder."""
         if jax.process_index() == 0:
-            system.export(self.folder, predicted)
+            for line in system.export(self.folder, predicted):
+                say(f"  {line}")
 
     def write_tables(self, system: System, metrics: Mapping) -> None:
         """Write the system's own tables into the run's `tables` folder."""

@@ -157,8 +157,14 @@ def evaluate_runs(runs: Sequence[Stage], workdir: Path) -> tuple[Results, bool]:
 
 def check_starts(config: ConfigDict, workdir: Path, copies: Sequence[Replica]) -> None:
     """Raise UserError where a stage starts from a folder without weights, before any is run."""
+    order = list(config.stages)
     for field, text in initial_weights(config):
-        stage = field.partition(".")[0]
+        stage, source = field.partition(".")[0], parse_source(text).name
+        if source in order and order.index(source) >= order.index(stage):
+            raise UserError(
+                f"{field}: stage {source} does not come before {stage} in config.stages "
+                f"({', '.join(order)}); change their order"
+            )
         for copy in copies:
             find_source(text, Place(workdir, tuple(config.stages), stage, copy.name))
 

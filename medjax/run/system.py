@@ -98,8 +98,12 @@ def no_tables(split: str, metrics: Mapping[str, Metric]) -> Mapping[str, Table]:
     return {}
 
 
-def export_nothing(folder: Path, predicted: Mapping[str, tuple[np.ndarray, Outputs]]) -> None:
+def export_nothing(
+    folder: Path, predicted: Mapping[str, tuple[np.ndarray, Outputs]]
+) -> Sequence[str]:
     """The files of another layout of a system that promises none."""
+    del folder, predicted
+    return ()
 
 
 def as_they_are(outputs: Outputs) -> Outputs:
@@ -165,9 +169,11 @@ class System(NamedTuple):
     absent."""
     tables: Callable[[str, Mapping[str, Metric]], Mapping[str, Table]] = no_tables
     """(split, metrics) -> {file stem: table} for the final evaluation, as papers print them."""
-    export: Callable[[Path, Mapping[str, tuple[np.ndarray, Outputs]]], None] = export_nothing
-    """(the stage's folder, {split: (positions, outputs)}): writes there what was predicted for all
-    splits in the layout of another program, beside the predictions."""
+    export: Callable[[Path, Mapping[str, tuple[np.ndarray, Outputs]]], Sequence[str]] = (
+        export_nothing
+    )
+    """(the stage's folder, {split: (positions, outputs)}) -> lines that say what was written: with
+    --mode=predict, what was predicted for all splits in the layout of another program."""
     inspect: Callable[[], Inspection] = Inspection
     """Pictures and tables of the network, for `config.inspect_model` (`medjax.run.inspection`)."""
     fit: Callable[[Mapping[str, Outputs]], Mapping[str, np.ndarray]] | None = None

@@ -53,6 +53,7 @@ def prepare(args: argparse.Namespace) -> None:
     split_of, rule = _splits(args, names, counts)
     jobs = _limited([name for i, name in names.items() if i in split_of], args.limit, counts)
     phenotypes = _phenotypes(args)
+    rows_met = _rows_met(phenotypes, jobs)
     size, seconds = _estimate(jobs, args, ecg, mri, form)
     check_space(args.out, size)
     if args.dry_run:
@@ -70,7 +71,7 @@ def prepare(args: argparse.Namespace) -> None:
         )
     manifest = {
         **describe_run(args, options.input_tables(args)),
-        "counts": counts + written.counts + _rows_met(phenotypes, jobs),
+        "counts": counts + written.counts + rows_met,
         "sets": {NAME: written.entry},
         "split_rule": rule,
         "fields": fields,
@@ -160,6 +161,11 @@ def _rows_met(phenotypes: Phenotypes, jobs: Sequence[str]) -> list[dict[str, Any
     if not phenotypes.names:
         return []
     met = sum(sample_id_of(name) in phenotypes.rows for name in jobs)
+    if not met:
+        raise UserError(
+            f"no participant has a row in the table of --labels ({len(phenotypes.rows)} rows): "
+            "its ids, in the column sample_id or the first, must be the names of the files"
+        )
     reason = "no participant of it"
     return [{"rule": "row of labels", "in": len(phenotypes.rows), "out": met, "reason": reason}]
 

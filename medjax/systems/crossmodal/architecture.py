@@ -10,6 +10,8 @@ from medjax.nn.activations import KERAS, Activation, tanh_gelu
 NORMS = ("none", "batch_norm", "layer_norm")
 REGULARIZERS = ("none", "dropout", "spatial_dropout")
 POOLS = ("max", "average")
+LISTS = ("conv_layers", "dense_blocks", "conv_width", "conv_x", "conv_y", "conv_z", "dense_layers")
+NUMBERS = ("block_size", "pool_x", "pool_y", "pool_z")
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,13 @@ class Architecture:
         _one_of("pool_type", self.pool_type, POOLS)
         if len(self.shape) not in (2, 3, 4):
             raise UsageError(f"a signal of shape {self.shape} has no one, two or three axes")
-        if not self.dense_blocks or not self.dense_layers:
-            raise UsageError("dense_blocks and dense_layers need one entry at least")
+        for name in ("dense_blocks", "dense_layers", "conv_width", "conv_x", "conv_y", "conv_z"):
+            if not getattr(self, name):
+                raise UsageError(f"{name} needs one entry at least")
+        for name in (*LISTS, *NUMBERS):
+            value = getattr(self, name)
+            if min(value if name in LISTS else (value,), default=1) < 1:
+                raise UsageError(f"{name} is {value}: it must be 1 or more")
         for size, factor in zip(self.shape, self.factors):
             unit = factor ** len(self.dense_blocks)
             if size % unit:
@@ -105,6 +112,17 @@ class Architecture:
         """Return the kernel sizes of `count` convolutions or blocks, in order."""
         lists = (self.conv_width,) if self.axes == 1 else (self.conv_x, self.conv_y, self.conv_z)
         return [tuple(sizes[i % len(sizes)] for sizes in lists[: self.axes]) for i in range(count)]
+
+
+def check_architecture(options: Mapping[str, Any], axes: int) -> None:
+    """Refuse options that no signal with so many axes beside its channels could have.
+
+    Raises:
+        UsageError: an option is unknown or below 1.
+    """
+    pools = [max(options[name], 1) for name in NUMBERS[1:]]
+    shape = [pool ** len(options["dense_blocks"]) for pool in pools[:axes]]
+    make_architecture(options, (*shape, 1))
 
 
 def _one_of(name: str, value: str, known: Collection[str]) -> None:

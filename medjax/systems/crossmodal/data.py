@@ -61,12 +61,27 @@ def shape_of(cohort: Cohort, modality: str) -> tuple[int, ...]:
 
 def open_data(config: ConfigDict, workdir: Path) -> Data:
     """Open the prepared sets that `config.data` names; the demo's where it names none."""
+    check_encoders(config, workdir)
     options = config.data
     if options.dir is None and options.ecg_dir is None:
         return Data(open_cohort(prepare_demo(workdir / "demo", options.demo)), None, True)
     folders = (Path(d) if d else None for d in (options.dir, options.ecg_dir))
     cohort, ecg = (open_cohort(folder) if folder else None for folder in folders)
-    return Data(cohort, ecg, False)
+    data = Data(cohort, ecg, False)
+    for name in config.stages:  # None is to be refused after others have been trained.
+        data.of_stage(name, tuple(config[name].model.modalities))
+    return data
+
+
+def check_encoders(config: ConfigDict, workdir: Path) -> None:
+    """Raise UserError for a stage that trains nothing and was not told whose weights to use."""
+    for name in config.stages:
+        stage = config[name]
+        if not (stage.model.decoders or stage.init_from or (workdir / name).is_dir()):
+            raise UserError(
+                f"stage {name} gives latents of trained encoders and none are named: give "
+                f"--config.{name}.init_from=FOLDER, or encoder_ecg:FOLDER,encoder_mri:FOLDER"
+            )
 
 
 def signals(participants: Participants, modality: str, positions: np.ndarray) -> np.ndarray:

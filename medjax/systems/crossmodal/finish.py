@@ -10,7 +10,11 @@ from medjax.metrics.probes import KINDS
 from medjax.run.compat import set_unless_named
 from medjax.run.source_name import parse_source
 from medjax.systems.crossmodal import published
+from medjax.systems.crossmodal.architecture import check_architecture
 from medjax.systems.crossmodal.names import TENSOR_MAPS
+
+AXES = {"ecg": 1, "mri": 2}
+"""Of a signal, beside its channels."""
 
 
 def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
@@ -32,6 +36,7 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
         )
     for name in config.stages:
         check_stage(name, config[name])
+        check_sources(name, config)
     check_evaluation(config)
     return []
 
@@ -73,6 +78,10 @@ def check_stage(name: str, stage: ConfigDict) -> None:
             )
         if modality not in model:
             raise UsageError(f"config.{name}.model has no network for {modality!r}")
+        try:
+            check_architecture(model[modality], AXES[modality])
+        except UsageError as error:
+            raise UsageError(f"config.{name}.model.{modality}: {error}") from None
     wanted = {"autoencoder": (1, 1), "paired": (2, 2)}.get(stage.kind, (1, 2))
     if len(set(modalities)) != len(modalities) or not wanted[0] <= len(modalities) <= wanted[1]:
         raise UsageError(
@@ -81,6 +90,23 @@ def check_stage(name: str, stage: ConfigDict) -> None:
         )
     if len(modalities) == 2:
         check_pair(name, stage)
+
+
+def check_sources(name: str, config: ConfigDict) -> None:
+    """Raise UsageError where a part is to come from a stage whose network is another."""
+    entries = config[name].init_from or ()
+    for part, text, *_ in () if isinstance(entries, str) else entries:
+        source, modality = parse_source(text).name, part.partition("_")[2]
+        if source not in config.stages or modality not in config[source].model:
+            continue
+        ours, theirs = config[name].model[modality], config[source].model[modality]
+        for field in theirs:
+            if ours[field] != theirs[field]:
+                raise UsageError(
+                    f"config.{name} takes {part} from stage {source}, whose "
+                    f"model.{modality}.{field} is {theirs[field]}, not {ours[field]}: give both "
+                    "stages the same"
+                )
 
 
 def check_pair(name: str, stage: ConfigDict) -> None:
@@ -107,6 +133,13 @@ def check_evaluation(config: ConfigDict) -> None:
             raise UsageError(
                 f"config.evaluation.probes: {kind!r} is none of {', '.join(KINDS)}"
                 + nearest(kind, list(KINDS))
+            )
+    scored = sorted({split for name in config.stages for split in config[name].train.final_splits})
+    for split in config.evaluation.probe_splits:
+        if split not in scored:
+            raise UsageError(
+                f"config.evaluation.probe_splits: {split!r} is none of the stages' final_splits "
+                f"({', '.join(scored)}){nearest(split, scored)}"
             )
     if config.evaluation.probe_folds < 2:
         raise UsageError(

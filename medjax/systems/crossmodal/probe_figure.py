@@ -12,9 +12,9 @@ from medjax.metrics.metric import Metric
 from medjax.metrics.panels import HEADER_SIZE, MARGIN, shorten, shown, text_height, wrap
 from medjax.systems.crossmodal.probing import MEASURES, Probed, sets_of
 
-WIDTH, ROW = 8.8, 0.3
+WIDTH, ROW = 9.9, 0.3
 """Inches of the page, and of a row."""
-LABELS, PANEL, BESIDE = 1.75, 1.55, 1.75
+LABELS, PANEL, BESIDE = 2.6, 1.55, 1.9
 """Inches of the labels at the left, of a panel, of the numbers beside it."""
 BELOW, ABOVE = 0.5, 0.35
 """Inches for ticks below a block, and for its head."""

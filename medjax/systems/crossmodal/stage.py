@@ -23,7 +23,7 @@ from medjax.systems.crossmodal.figures import latent_figure, signal_figures
 from medjax.systems.crossmodal.imputation import imputation_table
 from medjax.systems.crossmodal.inspection import architecture_figure, layers_of
 from medjax.systems.crossmodal.inspection import parameter_table as layer_table
-from medjax.systems.crossmodal.latents import joined, latents_of, write_latents
+from medjax.systems.crossmodal.latents import file_name, joined, latents_of, write_latents
 from medjax.systems.crossmodal.loss import (
     PairOptions,
     Reconstruction,
@@ -76,12 +76,14 @@ def make_stage(
         who = cohort.splits[split], cohort.phenotype_names
         return of_signals | latent_figure(outputs[split], *who, options.map, config.seed, what)
 
-    def export(folder: Path, predicted: Mapping[str, tuple[np.ndarray, Outputs]]) -> None:
+    def export(folder: Path, predicted: Mapping[str, tuple[np.ndarray, Outputs]]) -> list[str]:
         parts = [
             latents_of(cohort.splits[split].sample_id[positions], outputs)
             for split, (positions, outputs) in predicted.items()
         ]
-        write_latents(folder, joined(parts), name, config.evaluation.tsv_style)
+        rows = write_latents(folder, joined(parts), name, config.evaluation.tsv_style)
+        files = {modality: folder / file_name(modality, name) for modality in rows}
+        return [f"{n} latents of {m.upper()} in {files[m]} (and .parquet)" for m, n in rows.items()]
 
     trains = model.decoders and bool("train" in batches.splits and batches.plan("train", 0))
     return System(

@@ -73,6 +73,11 @@ def test_a_unimodal_merger_comes_along_in_front_of_its_decoder():
         (("demo",), {"ecg.model.modalities": "egc,"}, "did you mean|none of"),
         (("demo",), {"evaluation.probes": "rigde,"}, "none of ridge"),
         (("demo",), {"evaluation.probe_folds": "1"}, "2 or more"),
+        (("demo",), {"evaluation.probe_splits": "tst,"}, "'tst' is none of.*did you mean 'test'"),
+        (("demo",), {"ecg.model.ecg.conv_width": "0,"}, "ecg.model.ecg: conv_width is .*1 or more"),
+        (("demo",), {"mri.model.mri.pool_x": "0"}, "mri.model.mri: pool_x is 0: it must be 1"),
+        (("demo",), {"ecg.model.ecg.block_size": "0"}, "block_size is 0"),
+        (("demo",), {"ecg.model.ecg.block_size": "2"}, "takes encoder_ecg from stage ecg, whose"),
         (("demo",), {"paired.loss.pair": "infonce"}, "contrastive"),
     ],
 )

@@ -25,13 +25,17 @@ def run(finish_smoke):
     return finish_smoke(CONFIG)
 
 
-def test_latents_are_written_for_those_who_have_the_modality(run):
+def test_prediction_writes_the_latents_of_all_who_have_the_modality(run, tmp_path):
+    argv = [f"--config={CONFIG}:smoke", f"--workdir={tmp_path}", "--mode=predict"]
+    argv += ["--config.stages=paired,", f"--config.paired.init_from={run}"]
+    assert main([*argv, f"--config.data.dir={run / 'demo/prepared'}"]) == 0
     parts = [
-        pd.read_parquet(run / f"paired/predictions-{s}.parquet") for s in ("validation", "test")
+        pd.read_parquet(tmp_path / f"paired/predictions-{s}.parquet")
+        for s in ("train", "validation", "test")
     ]
     table = pd.concat(parts).sort_values("sample_id")
     for modality, name in TABLES.items():
-        ids, vectors = read_latents(run / "paired" / name.format("paired"))
+        ids, vectors = read_latents(tmp_path / "paired" / name.format("paired"))
         rows = table[table[f"has_{modality}"]]
         assert list(ids) == list(rows["sample_id"])
         columns = [f"{modality}_latent_{i}" for i in range(vectors.shape[1])]
@@ -61,12 +65,14 @@ def test_encoders_go_to_keras_and_back_and_give_the_same_latents_without_trainin
     argv += [f"--config.data.dir={run / 'demo' / 'prepared'}"]
     parts = ",".join(f"encoder_{modality}:{ours}" for modality in TABLES)
     assert main([*argv, f"--config.latents.init_from={parts}"]) == 0
-    for name in TABLES.values():
-        one = dict(zip(*read_latents(run / "paired" / name.format("paired"))))
-        other = dict(zip(*read_latents(tmp_path / "new/latents" / name.format("latents"))))
-        assert one.keys() < other.keys()  # the train split as well
-        for sample_id, vector in one.items():
-            np.testing.assert_allclose(other[sample_id], vector, atol=1e-5)
+    known = pd.read_parquet(run / "paired/predictions-test.parquet").set_index("sample_id")
+    for modality, name in TABLES.items():
+        found = dict(zip(*read_latents(tmp_path / "new/latents" / name.format("latents"))))
+        rows = known[known[f"has_{modality}"]]
+        columns = [name for name in rows if name.startswith(f"{modality}_latent_")]
+        for sample_id, vector in zip(rows.index, rows[columns].to_numpy()):
+            np.testing.assert_allclose(found[sample_id], vector, atol=1e-5)
+        assert len(found) > len(rows)  # the other splits as well
 
 
 def test_median_beats_of_ptb_xl_train_the_ecg_stage_and_no_other(tmp_path, capsys):
@@ -82,3 +88,9 @@ def test_median_beats_of_ptb_xl_train_the_ecg_stage_and_no_other(tmp_path, capsy
     assert main([f"--config={CONFIG}:smoke,ecg", workdir, beats, *fields]) == 0
     test = json.loads((tmp_path / "run/results.json").read_text())["ecg"]["test"]
     assert test["loss"]["value"] > 0 and "reconstruction/ecg/explained" in test
+
+
+def test_latents_of_no_weights_are_refused(run, tmp_path, capsys):
+    argv = [f"--config={CONFIG}:smoke,encode", f"--workdir={tmp_path / 'run'}"]
+    assert main([*argv, f"--config.data.dir={run / 'demo/prepared'}"]) == 1
+    assert "give --config.latents.init_from=FOLDER" in capsys.readouterr().err
