@@ -249,7 +249,7 @@ def smoke(config: ConfigDict) -> None:
 def demo(config: ConfigDict) -> None:
     """Invented films with known places, a small image network: minutes on two cores (default)."""
     config.size = "demo"
-    small(config, patients=600, epochs=30, batch=16)
+    small(config, patients=600, epochs=15, batch=16)
 
 
 def small(config: ConfigDict, patients: int, epochs: int, batch: int) -> None:
