@@ -4,7 +4,12 @@ Fields of the model are recorded with weights converted from a published checkpo
 whenever these are loaded; the others belong to a run.
 """
 
+from collections.abc import Mapping
 from typing import Any
+
+from ml_collections import ConfigDict
+
+from medjax.systems.medst.backbones import is_transformer
 
 MODEL: dict[str, Any] = {
     "text_positions": "zero",
@@ -12,48 +17,36 @@ MODEL: dict[str, Any] = {
 }
 """Fields of the networks that converted weights need."""
 
-LOSS: dict[str, Any] = {
+MASKS: dict[str, Any] = {
     "mask_padding_words": False,
     "mask_missing_lateral": False,
-    "batch_statistics": "per_group",
-    "negatives": "per_group",
-    "sinkhorn_scope": "per_group",
-    "same_study_negatives": "included",
 }
-"""Fields of pre-training's networks and losses; `normalize_patch_context` beside."""
+"""Fields of the networks that matter to the losses alone; `normalize_patch_context` beside."""
 
-INIT: dict[str, Any] = {
-    "view_expert_init": "random",
-    "keep_pretrained_init": False,
-    "init_from": "mgca",
+PRETRAINING: dict[str, Any] = {
+    "model.batch_statistics": "per_group",
+    "loss.negatives": "per_group",
+    "loss.sinkhorn_scope": "per_group",
+    "loss.same_study_negatives": "included",
+    "optimizer.schedule_steps": "before_sampler",
+    "train.validation_drop_last": True,
 }
+"""Fields of a stage of kind "pretrain"; the groups are one a device, `model.groups` of them."""
 
-DATA: dict[str, Any] = {
-    "align_laterals": False,
-    "sequence_unit": "image",
-    "sequence_shortest": 4,
-    "keep_decimals": False,
-    "truncated_indication_header": "impression",
-    "custom_section_studies": "skipped",
-    "clear_short_reports": False,
-    "data_fraction_unit": "row",
-    "valid_drop_last": True,
-    "unreadable_lateral": "row_skipped",
-    "covidx_split": "row",
-    "chexpert_split": "row",
-    "mask_geometry": "padded_mask",
-    "box_scaling": "every_access",
+RUN: dict[str, Any] = {
+    "data.align_laterals": False,
+    "data.sequence_unit": "image",
+    "data.shortest_sequence": 4,
+    "data.keep_decimals": False,
+    "evaluation.temporal_image_folds": "row",
+    "evaluation.similarity_threshold": "best_fold_on_all",
+    "evaluation.prompt_joiner": "",
+    "evaluation.zero_shot_auc": "hard",
 }
+"""Fields of a run: what it reads and how it scores."""
 
-EVALUATION: dict[str, Any] = {
-    "temporal_image_folds": "row",
-    "similarity_threshold": "best_fold_on_all",
-    "prompt_joiner": "",
-    "zero_shot_auc": "hard",
-    "detection_map": "skip_empty",
-}
-
-OPTIMIZER: dict[str, Any] = {"schedule_steps": "before_sampler"}
+NETWORKS = ("pretrain", "temporal_images", "temporal_sentences", "zero_shot")
+"""Kinds of stages with the pre-training's network."""
 
 
 def normalize_patch_context(is_vit: bool) -> bool:
@@ -63,5 +56,16 @@ def normalize_patch_context(is_vit: bool) -> bool:
 
 def network_fields(is_vit: bool = True) -> dict[str, Any]:
     """Return the fields of `MedST` and `MGCA` in which the original's networks differ from ours."""
-    masks = {name: value for name, value in LOSS.items() if name.startswith("mask_")}
-    return {**MODEL, **masks, "normalize_patch_context": normalize_patch_context(is_vit)}
+    return {**MODEL, **MASKS, "normalize_patch_context": normalize_patch_context(is_vit)}
+
+
+def fields(config: ConfigDict, kinds: Mapping[str, str]) -> dict[str, Any]:
+    """Return {dotted name: published value} of a config; kinds: {stage: its kind}."""
+    found = dict(RUN)
+    for stage, kind in kinds.items():
+        if kind in NETWORKS:
+            of_network = network_fields(is_transformer(config[stage].model.backbone))
+            found |= {f"{stage}.model.{name}": value for name, value in of_network.items()}
+        if kind == "pretrain":
+            found |= {f"{stage}.{name}": value for name, value in PRETRAINING.items()}
+    return found

@@ -1,0 +1,299 @@
+"""MedST (Yang and others, ICML 2024) and MGCA: words after the colon choose size, task and method.
+
+    configs/medst.py                                     the demo: invented patients, minutes
+    configs/medst.py:published                           the paper's recipe on prepared MIMIC-CXR
+
+The base below is the published recipe; `smoke` and `demo` make it small.
+"""
+
+from ml_collections import ConfigDict, config_dict
+
+from medjax.systems.medst.choices import CHOICES as CHOICES
+from medjax.systems.medst.finish import finish as finish
+from medjax.systems.medst.zero_shot import NEGATIVE, POSITIVE
+
+
+def get_config() -> ConfigDict:
+    """MedST: films of two views and their reports, brought together in space and time."""
+    config = ConfigDict()
+    config.system = "medst"
+    config.size = "published"  # set by the words smoke, demo and published
+    config.seed = 42
+    # "default" is what is right; "published" sets every quirk listed in
+    # medjax/systems/medst/published.py.
+    config.compat = "default"
+    config.stages = (
+        "pretrain",
+        "temporal_images",
+        "temporal_sentences",
+        "zeroshot_rsna",
+        "pairwise",
+    )
+    # A run or a folder of converted weights that stands in for pre-training: the other stages read
+    # with these.
+    config.weights = config_dict.placeholder(str)
+
+    config.data = ConfigDict()
+    config.data.dir = config_dict.placeholder(str)  # prepared films with reports; none: the demo
+    config.data.ms_cxr_t_dir = config_dict.placeholder(str)
+    config.data.rsna_dir = config_dict.placeholder(str)
+    config.data.image = ConfigDict({"canvas": 256, "crop": 224})  # pixels of a film, of a view
+    config.data.max_tokens = 112  # of a report; the end of a longer one is lost
+    config.data.series_length = 4  # most studies of a sequence
+    config.data.shortest_sequence = 2  # fewer have no place in time
+    config.data.sequence_unit = "study"  # or "image": several films of a study are neighbours
+    config.data.keep_decimals = True  # False: 4.5 is torn apart
+    config.data.align_laterals = True  # False: laterals beside films of other studies
+    config.data.fraction = 1.0  # of the training sequences
+    config.data.fraction_unit = "chunk"
+    config.data.demo = ConfigDict({"patients": 500, "rsna": 300, "covidx": 200})
+    config.data.demo.update({"seed": 0, "width": 72})
+
+    # Where the vocabulary of word pieces comes from: "bert" (of `bert_dir`), or "captions".
+    config.text = ConfigDict({"vocabulary": "bert"})
+    config.text.bert_dir = config_dict.placeholder(str)  # Bio_ClinicalBERT's
+
+    config.pretrain = pretraining()
+    config.pretrain_legacy = pretraining()
+    config.pretrain_legacy.model.text_positions = "zero"
+    config.temporal_images = temporal_images()
+    config.temporal_sentences = reading("temporal_sentences")
+    config.sentences_legacy = reading("temporal_sentences")
+    config.sentences_legacy.init_from = "pretrain_legacy"
+    config.zeroshot_rsna = zero_shot()
+    config.pairwise = pairwise_classifying()
+
+    # Every stage once for each seed; (): only for `seed` above. One after another ("loop"), all in
+    # one compiled step ("vmap"), or as is faster: vmap on accelerators, else loop ("auto").
+    config.replicas = ConfigDict({"seeds": (), "run": "loop"})
+
+    config.evaluation = ConfigDict({"resamples": 1000})  # bootstrap, 95 % intervals; 0: none
+    config.evaluation.temporal_image_folds = "patient"  # or "row": a patient on both sides
+    # The threshold of sentences: of each fold's training part, or of the best fold on all pairs.
+    config.evaluation.similarity_threshold = "train_folds"  # or "best_fold_on_all"
+    config.evaluation.prompt_joiner = " "  # or "": sentences of a text run together
+    config.evaluation.zero_shot_auc = "score"  # or "hard": of decisions
+
+    config.precision = "float32"  # or "bfloat16": compute only; weights and losses stay float32
+    config.matmul_precision = "default"  # "highest" for exact float32 on accelerators
+    config.fast_compilation = False  # compile quickly rather than well: for the shortest runs
+    config.sharding = ConfigDict({"parameters": "replicated"})  # or "sharded" over the devices
+    config.loader = ConfigDict({"threads": 4, "workers": 0})
+    config.distributed = False
+    config.require_accelerator = False
+    return config
+
+
+# Stages
+
+
+def pretraining() -> ConfigDict:
+    """Return the stage that brings films and reports together."""
+    s = reading("pretrain")
+    s.init_from = config_dict.placeholder(object)
+    s.model.freeze_text = False
+    x = s.loss = ConfigDict({"lambda_ita": 1.0, "lambda_local": 1.0, "lambda_temporal": 1.0})
+    x.lambda_proto = 1.0  # of MGCA, in place of the temporal loss
+    x.softmax_temperature = 0.07
+    x.bidirectional = True  # patches are matched to words as well as words to patches
+    x.update({"temporal_temperature": 0.1, "similarity": "l2", "regression": "mse_var"})
+    x.update({"huber_delta": 2.0, "variance_lambda": 0.001})
+    x.update({"prototype_temperature": 0.2, "epsilon": 0.05, "sinkhorn_iterations": 3})
+    x.negatives = "global"  # or "per_group": of the same of model.groups parts of a batch
+    x.sinkhorn_scope = "global"  # or "per_group"
+    x.same_study_negatives = "excluded"  # or "included": a report is contrasted with itself
+    s.optimizer = optimizer(4e-5, 0.05)
+    s.optimizer.update({"warmup_fraction": 0.4, "least_learning_rate": 1e-8})
+    s.optimizer.schedule_steps = "taken"  # or "before_sampler": as many as chunks fill batches
+    s.optimizer.freeze_prototype_epochs = 1  # of MGCA
+    s.train = training(epochs=8, batch=80, evaluation_batch=80)
+    s.train.chunks = 20  # most sequences of a batch, those of one film too; 0: as many as fit
+    s.train.lateral_share = 1.0  # of a batch's rows that have a place for a lateral film
+    s.train.validation_drop_last = False
+    s.train.patience = 5
+    return s
+
+
+def temporal_images() -> ConfigDict:
+    """Return the stage that scores MS-CXR-T's films as published."""
+    s = reading("temporal_images")
+    s.folds = (5, 10)
+    s.seeds = (42, 100, 666)
+    return s
+
+
+def zero_shot() -> ConfigDict:
+    """Return the stage that tells RSNA's films by prompts."""
+    s = reading("zero_shot")
+    s.films = "rsna"
+    s.label = "Pneumonia"
+    s.positive_prompts = POSITIVE
+    s.negative_prompts = NEGATIVE
+    s.train.final_splits = ("validation", "test")
+    return s
+
+
+def pairwise_classifying() -> ConfigDict:
+    """Return the stage that trains on pairs of films: not in the paper, whose films are alone."""
+    s = ConfigDict({"kind": "pairwise"})
+    s.model = ConfigDict({"backbone": "vit_base_patch16_224", "fusion_blocks": 2, "dropout": 0.1})
+    s.init_from = config_dict.placeholder(object)  # one source, or parts, as here
+    s.init_from = (("network", "pretrain", "image_encoder/network"),)
+    s.optimizer = optimizer(1e-4, 0.05)
+    s.optimizer.update({"schedule": "warmup_cosine", "warmup_steps": 0, "warmup_fraction": 0.1})
+    s.optimizer.update({"warmup_learning_rate": 0.0, "final_learning_rate": 0.0})
+    s.train = training(epochs=30, batch=32, evaluation_batch=64)
+    s.train.backbone_trainable = True
+    s.train.swap = True  # half of the pairs the other way round: what worsened improves
+    s.train.prior_dropout = 0.1  # share of the pairs whose former film is taken away
+    s.train.patience = 10
+    return s
+
+
+def reading(kind: str) -> ConfigDict:
+    """Return what every stage has that uses the pre-training's network: the published one."""
+    s = ConfigDict({"kind": kind})
+    m = s.model = ConfigDict({"method": "medst"})  # or "mgca"
+    m.backbone = "vit_base_patch16_224"  # MGCA also "resnet50"
+    m.width = 64  # channels of a ResNet's first stage
+    m.update({"dim": 128, "head_hidden": 2048})
+    m.text = ConfigDict({"layers": 6, "width": 768, "heads": 12, "feedforward": 3072})
+    m.text.update({"max_positions": 512, "dropout": 0.1})
+    m.text_positions = "sequential"  # or "zero": a bag of words
+    m.word_aggregation = "complete"  # or "truncated": the last word may be lost
+    m.update({"local_temperature": 0.1, "attention_heads": 1, "attention_layers": False})
+    m.normalize_patch_context = True
+    m.mask_padding_words = True
+    m.mask_missing_lateral = True
+    m.prototypes = 500  # of MGCA
+    m.update({"batch_statistics": "global", "groups": 1})  # or "per_group": `groups` equal parts
+    s.init_from = "pretrain"
+    s.train = ConfigDict({"evaluation_batch_size": 96, "final_splits": ("all",)})
+    return s
+
+
+def optimizer(rate: float, decay: float) -> ConfigDict:
+    """Return AdamW; all parameters decay, as published."""
+    o = ConfigDict({"name": "adamw", "learning_rate": rate, "b1": 0.9, "b2": 0.999, "eps": 1e-8})
+    o.update({"weight_decay": decay, "decay_rule": "all", "momentum": 0.0, "clip_norm": 0.0})
+    return o
+
+
+def training(epochs: int, batch: int, evaluation_batch: int) -> ConfigDict:
+    """Return a `train` section that keeps the weights of the lowest validation loss."""
+    t = ConfigDict({"epochs": epochs, "global_batch_size": batch})
+    t.update({"evaluation_batch_size": evaluation_batch, "accumulation": 1})
+    t.evaluate_every = 1  # epochs
+    t.validation_split = "validation"
+    t.final_splits = ("validation", "test")
+    t.update({"monitor": "loss", "monitor_mode": "min"})
+    t.patience = 0  # evaluations without a better monitored value; 0: never stop early
+    t.plateau = ConfigDict({"factor": 1.0, "patience": 10, "threshold": 1e-4})
+    t.epoch_order = "train_then_validate"
+    t.on_not_finite = "stop"  # or "skip"
+    t.save_every = 1000  # steps, besides at every evaluation; 0: only there
+    t.log_every = 10  # steps
+    return t
+
+
+# Sizes
+
+
+def smoke(config: ConfigDict) -> None:
+    """The smallest run, about half a minute with compilation, for tests."""
+    config.size = "smoke"
+    small(config, epochs=1)
+    config.data.demo.update({"patients": 60, "rsna": 30, "covidx": 30, "width": 40})
+    config.data.image.update({"canvas": 40, "crop": 32})
+    config.data.max_tokens = 32
+    config.evaluation.resamples = 20
+    config.fast_compilation = True
+    for name in NETWORKS:
+        config[name].model.update({"backbone": "vit_pico_patch8", "dim": 8, "head_hidden": 16})
+        config[name].model.text.update({"layers": 1, "width": 16, "heads": 2, "feedforward": 32})
+    config.temporal_images.update({"folds": (2,), "seeds": (42,)})
+    config.pairwise.train.epochs = 1
+    config.pairwise.model.update({"backbone": "vit_pico_patch8", "fusion_blocks": 1})
+
+
+def demo(config: ConfigDict) -> None:
+    """Invented patients seen again and again, small networks: minutes on two cores (default)."""
+    config.size = "demo"
+    small(config, epochs=8)
+
+
+def small(config: ConfigDict, epochs: int) -> None:
+    """Shrink every stage."""
+    config.text.vocabulary = "captions"
+    config.data.image.update({"canvas": 72, "crop": 64})
+    config.data.max_tokens = 64
+    config.loader.threads = 2
+    for name in NETWORKS:
+        config[name].model.update({"backbone": "vit_nano_patch8", "dim": 64, "head_hidden": 128})
+        config[name].model.text.update({"layers": 2, "width": 96, "heads": 3, "feedforward": 192})
+        config[name].model.text.update({"max_positions": 64, "dropout": 0.0})
+        config[name].model.prototypes = 32
+    for name in PRETRAINING:
+        config[name].optimizer.update({"learning_rate": 1e-3, "warmup_fraction": 0.1})
+        config[name].train.update({"epochs": epochs, "global_batch_size": 32, "chunks": 0})
+        config[name].train.update({"evaluation_batch_size": 32, "lateral_share": 0.75})
+    config.pairwise.model.backbone = "vit_nano_patch8"
+    config.pairwise.optimizer.learning_rate = 5e-4
+    config.pairwise.train.update({"epochs": 20, "global_batch_size": 16})
+
+
+def published(config: ConfigDict) -> None:
+    """The paper's recipe: needs data.dir, text.bert_dir and the folders of the tasks."""
+    config.size = "published"
+
+
+# Tasks
+
+
+def pretrain(config: ConfigDict) -> None:
+    """Pre-training alone."""
+    config.stages = ("pretrain",)
+
+
+def temporal(config: ConfigDict) -> None:
+    """Pre-training, then MS-CXR-T: change told from films, and sentences of a change."""
+    config.stages = ("pretrain", "temporal_images", "temporal_sentences")
+
+
+def zeroshot_rsna(config: ConfigDict) -> None:
+    """Pre-training, then pneumonia told by prompts."""
+    config.stages = ("pretrain", "zeroshot_rsna")
+
+
+def pairwise(config: ConfigDict) -> None:
+    """Pre-training, then an encoder of pairs of films beside the published scoring."""
+    config.stages = ("pretrain", "temporal_images", "pairwise")
+
+
+def word_order(config: ConfigDict) -> None:
+    """The text encoder with positions and without them, each pre-trained, on pairs of sentences."""
+    config.stages = ("pretrain", "temporal_sentences", "pretrain_legacy", "sentences_legacy")
+
+
+# Methods
+
+
+def mgca(config: ConfigDict) -> None:
+    """MGCA (Wang and others, NeurIPS 2022): frontal films alone, prototypes, no time."""
+    for name in NETWORKS:
+        config[name].model.method = "mgca"
+    for name in PRETRAINING:
+        config[name].train.chunks = 0
+        if config.size == "published":
+            config[name].train.update({"epochs": 50, "global_batch_size": 72})
+            config[name].optimizer.learning_rate = 2e-5
+
+
+PRETRAINING = ("pretrain", "pretrain_legacy")
+READING = ("temporal_images", "temporal_sentences", "sentences_legacy", "zeroshot_rsna")
+NETWORKS = (*PRETRAINING, *READING)
+SIZES = (smoke, demo, published)
+TASKS = (pretrain, temporal, zeroshot_rsna, pairwise, word_order)
+METHODS = (mgca,)
+WORDS = {f.__name__: f for f in (*SIZES, *TASKS, *METHODS)}
+GROUPS = {"task": tuple(f.__name__ for f in TASKS), "method": ("mgca",)}

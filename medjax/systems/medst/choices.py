@@ -1,0 +1,43 @@
+"""The values that the fields of configs/medst.py may take, by the end of a field's name."""
+
+from medjax.systems.medst.backbones import BACKBONES
+from medjax.systems.medst.network import METHODS
+from medjax.systems.medst.sequences import UNITS
+from medjax.systems.medst.temporal_images import FOLDS
+from medjax.systems.medst.temporal_loss import REGRESSIONS, SIMILARITIES
+from medjax.systems.medst.text_encoder import POSITIONS
+from medjax.text.words import AGGREGATIONS
+
+CHOICES = {
+    "compat": ("default", "published"),
+    "text.vocabulary": ("bert", "captions"),
+    "sequence_unit": UNITS,
+    "fraction_unit": ("chunk",),
+    "kind": ("pretrain", "temporal_images", "temporal_sentences", "zero_shot", "pairwise"),
+    "zeroshot_rsna.films": ("rsna",),
+    "method": tuple(METHODS),
+    "backbone": BACKBONES,
+    "text_positions": POSITIONS,
+    "word_aggregation": AGGREGATIONS,
+    "batch_statistics": ("global", "per_group"),
+    "negatives": ("global", "per_group"),
+    "sinkhorn_scope": ("global", "per_group"),
+    "same_study_negatives": ("excluded", "included"),
+    "loss.similarity": SIMILARITIES,
+    "loss.regression": REGRESSIONS,
+    "optimizer.name": ("adam", "adamw", "sgd"),
+    "optimizer.schedule": ("constant", "warmup_cosine"),
+    "optimizer.schedule_steps": ("taken", "before_sampler"),
+    "optimizer.decay_rule": ("all", "matrices"),
+    "temporal_image_folds": FOLDS,
+    "similarity_threshold": ("train_folds", "best_fold_on_all"),
+    "prompt_joiner": (" ", ""),
+    "zero_shot_auc": ("score", "hard"),
+    "epoch_order": ("train_then_validate", "validate_then_train"),
+    "on_not_finite": ("stop", "skip"),
+    "monitor_mode": ("max", "min"),
+    "matmul_precision": ("default", "high", "highest"),
+    "precision": ("float32", "bfloat16"),
+    "replicas.run": ("loop", "vmap", "auto"),
+    "sharding.parameters": ("replicated", "sharded"),
+}

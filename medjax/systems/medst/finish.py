@@ -1,0 +1,116 @@
+"""What follows from the rest of a config of MedST and MGCA, and what no run can be made of."""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from medjax.errors import UsageError
+from medjax.run.compat import set_unless_named
+from medjax.run.config import flatten
+from medjax.run.source_name import parse_source
+from medjax.systems.medst.backbones import is_transformer
+from medjax.systems.medst.published import fields
+
+READERS = ("temporal_images", "temporal_sentences", "zero_shot")
+"""Kinds of stages whose network is that of the stage that they take weights of."""
+ON_BACKBONE = ("pairwise",)
+"""Kinds of stages of which the backbone alone is."""
+
+
+def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
+    """Set what follows unless it is among the `named` fields; return warnings.
+
+    Raises:
+        UsageError: the fields contradict each other, or the data are not named.
+    """
+    kinds = {name: config[name].kind for name in config if is_stage(config[name])}
+    if config.compat == "published":
+        set_unless_named(config, fields(config, kinds), named)
+    for name, kind in kinds.items():
+        source = source_of(config[name])
+        if source in kinds and kind in READERS:
+            same = flatten(config[source].model)
+            known = flatten(config[name].model)
+            follow = {f"{name}.model.{n}": value for n, value in same.items() if n in known}
+            set_unless_named(config, follow, named)
+        elif source in kinds and kind in ON_BACKBONE:
+            backbone = {f"{name}.model.backbone": config[source].model.backbone}
+            set_unless_named(config, backbone, named)
+    if config.weights is not None:
+        read_with(config, kinds, named)
+    if config.size == "published":
+        check_data_named(config)
+    for name in config.stages:
+        if kinds[name] == "pretrain":
+            check_pretraining(config, name)
+    return []
+
+
+def is_stage(value: Any) -> bool:
+    """Whether a value of a config is a stage."""
+    return isinstance(value, ConfigDict) and "kind" in value
+
+
+def source_of(stage: ConfigDict) -> str:
+    """Return the first source that a stage starts from, "" without one."""
+    given = stage.init_from
+    if not given:
+        return ""
+    return parse_source(given if isinstance(given, str) else given[0][1]).name
+
+
+def read_with(config: ConfigDict, kinds: dict[str, str], named: frozenset[str]) -> None:
+    """Let `config.weights` stand in for the pre-training of the stages that read with it."""
+    trained = tuple(name for name in config.stages if kinds[name] == "pretrain")
+    kept = tuple(name for name in config.stages if name not in trained)
+    if not kept:
+        raise UsageError(
+            "config.weights are read with, and the run has only pre-training: start that from them "
+            "with --config.pretrain.init_from"
+        )
+    config.stages = kept
+    for name in kept:
+        given = config[name].init_from
+        if f"{name}.init_from" in named or source_of(config[name]) not in trained:
+            continue
+        if isinstance(given, str):
+            config[name].init_from = config.weights
+        else:
+            config[name].init_from = tuple((e[0], config.weights, *e[2:]) for e in given)
+
+
+def check_data_named(config: ConfigDict) -> None:
+    """Raise UsageError where the published recipe has no data to read."""
+    if config.data.dir is None and any(config[n].kind == "pretrain" for n in config.stages):
+        raise UsageError(
+            "the published recipe: prepared films with reports are needed; make them with `python "
+            "-m medjax.prepare mimic_cxr --raw=... --out=FOLDER --sizes=long256` and give "
+            "--config.data.dir=FOLDER"
+        )
+
+
+def check_pretraining(config: ConfigDict, name: str) -> None:
+    """Raise UsageError where pre-training has no vocabulary, or a network that cannot be."""
+    model = config[name].model
+    if config.text.vocabulary == "bert" and config.text.bert_dir is None:
+        raise UsageError(
+            "reports are read by the word pieces of a BERT: give --config.text.bert_dir=FOLDER "
+            "(config.json, vocab.txt and weights, of Bio_ClinicalBERT for what the paper did), or "
+            "another --config.text.vocabulary; use one of bert, captions"
+        )
+    if model.method == "medst" and not is_transformer(model.backbone):
+        raise UsageError(
+            f"config.{name}.model.backbone={model.backbone}: MedST reads two views with a vision "
+            "transformer; a ResNet is MGCA's (the word mgca)"
+        )
+    if config.data.max_tokens > model.text.max_positions:
+        raise UsageError(
+            f"config.data.max_tokens is {config.data.max_tokens} and {name}.model.text has "
+            f"{model.text.max_positions} positions: let the one be no more than the other"
+        )
+    batch, groups = config[name].train.global_batch_size, model.groups
+    if batch % groups or config[name].train.evaluation_batch_size % groups:
+        raise UsageError(
+            f"config.{name}: batches of {batch} and {config[name].train.evaluation_batch_size} "
+            f"rows have no {groups} equal groups"
+        )

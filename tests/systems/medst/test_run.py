@@ -1,0 +1,97 @@
+"""Runs of MedST: what a smoke run says, other words, another run's weights."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from medjax.main import main
+from medjax.run.words import load_config
+
+ROOT = Path(__file__).parents[3]
+CONFIG = ROOT / "configs" / "medst.py"
+PAIR = ["dicom_id", "previous_dicom_id"]
+
+
+def results(folder: Path) -> dict:
+    return json.loads((folder / "results.json").read_text())
+
+
+def test_what_the_tasks_say_is_drawn_and_compared(finish_smoke) -> None:
+    run = finish_smoke(CONFIG)
+    told = results(run)
+    for name in ("auroc", "accuracy", "order_effect"):
+        assert told["temporal_sentences"]["all"][name]["value"] is not None
+    rsna = told["zeroshot_rsna"]["test"]
+    assert rsna["auroc/Pneumonia"] == rsna["auroc_score/Pneumonia"]
+    compared = told["temporal"]["test"]
+    gain = compared["accuracy_gain/mean"]["value"]
+    ways = [compared[f"accuracy/{way}/mean"]["value"] for way in ("alone", "together")]
+    assert gain == pytest.approx(ways[1] - ways[0])
+    assert ways[1] == told["pairwise"]["test"]["accuracy/mean"]["value"]
+    drawn = {path.name for path in (run / "plots").glob("*.png")}
+    assert {
+        "temporal.png",
+        "temporal_images-all-confusion.png",
+        "temporal_sentences-all-similarity.png",
+        "zeroshot_rsna-test-roc.png",
+        "pairwise-test-confusion.png",
+    } <= drawn
+
+
+def test_published_machines_decide_every_pair_once(finish_smoke) -> None:
+    run = finish_smoke(CONFIG)
+    rows = pd.read_parquet(run / "temporal_images" / "predictions-all.parquet")
+    assert not rows.duplicated([*PAIR, "finding"]).any()
+    split_of = rows.groupby("subject_id")["split"].nunique()
+    assert (split_of == 1).all()
+    together = pd.read_parquet(run / "pairwise" / "predictions-test.parquet")
+    tested = rows[rows["split"] == "test"]
+    assert set(map(tuple, tested[PAIR].to_numpy())) <= set(map(tuple, together[PAIR].to_numpy()))
+
+
+def test_pairs_start_from_the_encoder_of_pretraining() -> None:
+    config = load_config(CONFIG, ("smoke",), {"pretrain.model.backbone": "vit_nano_patch8"})
+    for name in ("temporal_images", "zeroshot_rsna", "pairwise"):
+        assert config[name].model.backbone == "vit_nano_patch8"
+    text = load_config(CONFIG, ("smoke", "word_order"))
+    assert text.sentences_legacy.model.text_positions == "zero"
+    assert text.temporal_sentences.model.text_positions == "sequential"
+
+
+def test_weights_of_another_run_stand_in_for_pretraining(finish_smoke, tmp_path) -> None:
+    """Without its films: the vocabulary travels with the weights."""
+    run = finish_smoke(CONFIG)
+    prepared = run / "demo" / "prepared"
+    argv = [f"--config={CONFIG}:smoke,zeroshot_rsna", f"--config.weights={run / 'pretrain'}"]
+    argv += ["--config.size=published", f"--config.data.rsna_dir={prepared / 'rsna'}"]
+    assert main([*argv, f"--workdir={tmp_path}"]) == 0
+    table = "zeroshot_rsna/predictions-test.parquet"
+    ours, again = pd.read_parquet(run / table), pd.read_parquet(tmp_path / table)
+    np.testing.assert_allclose(again["score/Pneumonia"], ours["score/Pneumonia"], atol=1e-6)
+    assert set(results(tmp_path)) == {"zeroshot_rsna"}
+
+
+def test_a_task_without_its_set_is_refused_before_anything_runs(tmp_path, capsys) -> None:
+    argv = [f"--config={CONFIG}:smoke", "--config.size=published", f"--workdir={tmp_path}"]
+    assert main([*argv, f"--config.data.dir={tmp_path}"]) == 1
+    assert "medjax.prepare ms_cxr_t" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_word_order_counts_with_positions_alone(tmp_path) -> None:
+    assert main([f"--config={CONFIG}:smoke,word_order", f"--workdir={tmp_path}"]) == 0
+    told = results(tmp_path)
+    assert told["sentences_legacy"]["all"]["order_effect"]["value"] < 1e-6
+    assert told["temporal_sentences"]["all"]["order_effect"]["value"] > 1e-6
+    legacy = told["word_order"]["all"]["auroc_same_words/sentences_legacy"]
+    assert legacy["value"] == 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", ["mgca,temporal", "mgca,zeroshot_rsna"])
+def test_other_words_run(words, tmp_path) -> None:
+    assert main([f"--config={CONFIG}:smoke,{words}", f"--workdir={tmp_path}"]) == 0
+    assert "loss_proto" in results(tmp_path)["pretrain"]["test"]
