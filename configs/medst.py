@@ -47,7 +47,7 @@ def get_config() -> ConfigDict:
     config.data.fraction = 1.0  # of the training sequences
     config.data.fraction_unit = "chunk"
     config.data.demo = ConfigDict({"patients": 500, "rsna": 300, "covidx": 200})
-    config.data.demo.update({"seed": 0, "width": 72})
+    config.data.demo.update({"seed": 0, "width": 66})
 
     # Where the vocabulary of word pieces comes from: "bert" (of `bert_dir`), or "captions".
     config.text = ConfigDict({"vocabulary": "bert"})
@@ -225,21 +225,23 @@ def demo(config: ConfigDict) -> None:
 def small(config: ConfigDict, epochs: int) -> None:
     """Shrink every stage."""
     config.text.vocabulary = "captions"
-    config.data.image.update({"canvas": 72, "crop": 64})
+    config.data.image.update({"canvas": 66, "crop": 64})
     config.data.max_tokens = 64
     config.loader.threads = 2
     for name in NETWORKS:
-        config[name].model.update({"backbone": "vit_nano_patch8", "dim": 64, "head_hidden": 128})
-        config[name].model.text.update({"layers": 2, "width": 96, "heads": 3, "feedforward": 192})
+        config[name].model.update({"backbone": "vit_nano_patch16", "dim": 64, "head_hidden": 128})
+        config[name].model.text.update({"layers": 2, "width": 64, "heads": 4, "feedforward": 256})
         config[name].model.text.update({"max_positions": 64, "dropout": 0.0})
         config[name].model.prototypes = 32
     for name in PRETRAINING:
-        config[name].optimizer.update({"learning_rate": 1e-3, "warmup_fraction": 0.1})
+        config[name].optimizer.update(
+            {"learning_rate": 1e-3, "warmup_fraction": 0.1, "clip_norm": 1.0}
+        )
         config[name].train.update({"epochs": epochs, "global_batch_size": 32, "chunks": 0})
         config[name].train.update({"evaluation_batch_size": 32, "lateral_share": 0.75})
-    config.pairwise.model.backbone = "vit_nano_patch8"
-    config.pairwise.optimizer.learning_rate = 5e-4
-    config.pairwise.train.update({"epochs": 20, "global_batch_size": 16})
+    config.pairwise.model.backbone = "vit_nano_patch16"
+    config.pairwise.optimizer.learning_rate = 2e-3
+    config.pairwise.train.update({"epochs": 5 * epochs, "global_batch_size": 32, "patience": 0})
 
 
 def published(config: ConfigDict) -> None:

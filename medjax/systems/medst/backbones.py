@@ -4,7 +4,7 @@ from medjax.nn.resnet import RESNETS, SMALL_RESNETS
 from medjax.nn.vit import VITS, ViTConfig
 
 SMALL_VITS = {
-    "vit_nano_patch8": ViTConfig(patch_size=8, width=96, layers=3, heads=3, mlp_ratio=3.0),
+    "vit_nano_patch16": ViTConfig(width=64, layers=3, heads=4),
     "vit_pico_patch8": ViTConfig(patch_size=8, width=16, layers=1, heads=2, mlp_ratio=2.0),
 }
 """Smaller than any published one, for demos and tests."""

@@ -53,9 +53,9 @@ def test_published_machines_decide_every_pair_once(finish_smoke) -> None:
 
 
 def test_pairs_start_from_the_encoder_of_pretraining() -> None:
-    config = load_config(CONFIG, ("smoke",), {"pretrain.model.backbone": "vit_nano_patch8"})
+    config = load_config(CONFIG, ("smoke",), {"pretrain.model.backbone": "vit_nano_patch16"})
     for name in ("temporal_images", "zeroshot_rsna", "pairwise"):
-        assert config[name].model.backbone == "vit_nano_patch8"
+        assert config[name].model.backbone == "vit_nano_patch16"
     text = load_config(CONFIG, ("smoke", "word_order"))
     assert text.sentences_legacy.model.text_positions == "zero"
     assert text.temporal_sentences.model.text_positions == "sequential"
