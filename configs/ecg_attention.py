@@ -218,12 +218,13 @@ def smoke(config: ConfigDict) -> None:
     """The smallest run, about half a minute with compilation, for tests."""
     config.size = "smoke"
     small(config, patients=60, steps=160, rate=125, epochs=1, batch=8)
-    config.evaluation.update({"resamples": 20, "reconstructions": 4})
+    config.evaluation.update({"resamples": 20, "reconstructions": 1})
     config.fast_compilation = True
     config.update_from_flattened_dict({"data.demo.subjects": 80, "explain.pages": 1})
     config.risk.train.epochs = 1
     for s in (config.pretrain, config.probe, config.risk):
         s.model.update({"base_features": 2, "pool_dim": 32, "latent_dim": 32})
+        s.model.update({"down_blocks": 2, "up_blocks": 2})
 
 
 def demo(config: ConfigDict) -> None:

@@ -59,6 +59,6 @@ def prepare_demo(folder: Path, options: ConfigDict, signal: str, risk: bool) -> 
 
 
 def prepare(source: str, raw: Path, out: Path, *options: str) -> None:
-    """Prepare one source, as the command does."""
-    module, args = parse([source, f"--raw={raw}", f"--out={out}", *options])
+    """Prepare one source as the command does; so few are not worth starting processes."""
+    module, args = parse([source, f"--raw={raw}", f"--out={out}", "--workers=1", *options])
     module.prepare(args)
