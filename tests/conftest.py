@@ -1,7 +1,10 @@
 """Shared by all tests: how they are spread, one compile cache, one smoke run of each system."""
 
+import contextlib
+import ctypes
 import fcntl
 import functools
+import gc
 import os
 import shutil
 import subprocess
@@ -17,6 +20,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.py"))
 MOST_WORKERS = 4
+MOST_MEMORY = 1.5e9
+"""Bytes that a process of the tests may hold from one file to the next."""
 # Nearly all the time goes into compiling small programs that run once: quickly, a sixth of it.
 QUICKLY = (
     "--xla_backend_optimization_level=0",
@@ -51,6 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
         environment["JAX_COMPILATION_CACHE_DIR"] = folder
     os.environ.update(environment)
+    gc.set_threshold(100_000, 20, 50)  # what tests collect lives long: look through it rarely
     config.add_cleanup(lambda: [os.environ.pop(name, None) for name in environment])
 
 
@@ -63,6 +69,19 @@ def _knows(flags: tuple[str, ...]) -> bool:
         check=False,
     )
     return done.returncode == 0
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """After a file, forget the compiled programs of a process that has grown large."""
+    if nextitem is None or nextitem.path == item.path or "jax" not in sys.modules:
+        return
+    with contextlib.suppress(OSError, AttributeError):  # only Linux tells, and gives back, memory
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        if pages * os.sysconf("SC_PAGE_SIZE") > MOST_MEMORY:
+            sys.modules["jax"].clear_caches()
+            gc.collect()
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from medjax.main import main
+
 REPOSITORY = Path(__file__).parents[1]
 TOY = Path(__file__).parent / "run" / "toy_config.py"
 
@@ -39,12 +41,15 @@ def medjax(*arguments: str, cwd: Path, **environment: str) -> subprocess.Complet
         (("--workdir=x",), "--config=PATH is missing"),
     ],
 )
-def test_a_mistake_is_one_sentence_and_code_2_and_writes_nothing(tmp_path, arguments, sentence):
-    done = medjax(*arguments, cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stderr.startswith("medjax: ") and done.stderr.count("\n") == 1
-    assert sentence in done.stderr
-    assert not done.stdout and not list(tmp_path.iterdir())
+def test_a_mistake_is_one_sentence_and_code_2_and_writes_nothing(
+    tmp_path, monkeypatch, capfd, arguments, sentence
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    written, error = capfd.readouterr()
+    assert error.startswith("medjax: ") and error.count("\n") == 1
+    assert sentence in error
+    assert not written and not list(tmp_path.iterdir())
 
 
 def test_without_arguments_there_is_an_overview(tmp_path):
