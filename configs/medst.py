@@ -37,6 +37,7 @@ def get_config() -> ConfigDict:
     config.data.dir = config_dict.placeholder(str)  # prepared films with reports; none: the demo
     config.data.ms_cxr_t_dir = config_dict.placeholder(str)
     config.data.rsna_dir = config_dict.placeholder(str)
+    config.data.covidx_dir = config_dict.placeholder(str)
     config.data.image = ConfigDict({"canvas": 256, "crop": 224})  # pixels of a film, of a view
     config.data.max_tokens = 112  # of a report; the end of a longer one is lost
     config.data.series_length = 4  # most studies of a sequence
@@ -62,6 +63,9 @@ def get_config() -> ConfigDict:
     config.sentences_legacy.init_from = "pretrain_legacy"
     config.zeroshot_rsna = zero_shot()
     config.pairwise = pairwise_classifying()
+    for percent in PERCENTS:
+        config[f"covidx_{percent}"] = probing("covidx", percent / 100)
+        config[f"covidx_finetune_{percent}"] = fine_tuning("covidx", percent / 100)
 
     # Every stage once for each seed; (): only for `seed` above. One after another ("loop"), all in
     # one compiled step ("vmap"), or as is faster: vmap on accelerators, else loop ("auto").
@@ -147,6 +151,34 @@ def pairwise_classifying() -> ConfigDict:
     s.train.swap = True  # half of the pairs the other way round: what worsened improves
     s.train.prior_dropout = 0.1  # share of the pairs whose former film is taken away
     s.train.patience = 10
+    return s
+
+
+def probing(films: str, share: float) -> ConfigDict:
+    """Return the stage that trains a linear layer on the frozen encoder."""
+    s = ConfigDict({"kind": "classification", "films": films})
+    s.model = ConfigDict({"backbone": "vit_base_patch16_224", "width": 64})
+    s.model.update({"hidden": 0, "dropout": 0.0})  # of a layer between; 0: none
+    s.model.update({"batch_statistics": "global", "groups": 1})
+    s.init_from = config_dict.placeholder(object)  # one source, or parts, as here
+    s.init_from = (("encoder/network", "pretrain", "image_encoder/network"),)
+    s.optimizer = optimizer(5e-4, 1e-6)
+    s.optimizer.schedule = "constant"
+    s.train = training(epochs=200, batch=96, evaluation_batch=96)
+    s.train.patience = 10
+    s.train.backbone_trainable = False
+    s.train.train_fraction = share  # of the training films
+    s.train.train_fraction_seed = 42
+    return s
+
+
+def fine_tuning(films: str, share: float) -> ConfigDict:
+    """Return the stage that trains all of the encoder: not in the paper."""
+    s = probing(films, share)
+    s.optimizer = optimizer(5e-5, 0.05)
+    s.optimizer.update({"schedule": "warmup_cosine", "warmup_steps": 0, "warmup_fraction": 0.1})
+    s.optimizer.update({"warmup_learning_rate": 0.0, "final_learning_rate": 0.0})
+    s.train.update({"backbone_trainable": True, "epochs": 50, "global_batch_size": 48})
     return s
 
 
@@ -239,6 +271,10 @@ def small(config: ConfigDict, epochs: int) -> None:
         )
         config[name].train.update({"epochs": epochs, "global_batch_size": 32, "chunks": 0})
         config[name].train.update({"evaluation_batch_size": 32, "lateral_share": 0.75})
+    for name in COVIDX:
+        config[name].model.backbone = "vit_nano_patch16"
+        config[name].train.update({"epochs": 2 * epochs, "global_batch_size": 32})
+        config[name].optimizer.learning_rate = 1e-3
     config.pairwise.model.backbone = "vit_nano_patch16"
     config.pairwise.optimizer.learning_rate = 2e-3
     config.pairwise.train.update({"epochs": 5 * epochs, "global_batch_size": 32, "patience": 0})
@@ -272,6 +308,16 @@ def pairwise(config: ConfigDict) -> None:
     config.stages = ("pretrain", "temporal_images", "pairwise")
 
 
+def covidx(config: ConfigDict) -> None:
+    """Pre-training, then a linear layer on 1, 10 and 100 % of COVIDx's training films."""
+    config.stages = ("pretrain", *(f"covidx_{percent}" for percent in PERCENTS))
+
+
+def covidx_finetune(config: ConfigDict) -> None:
+    """Pre-training, then the whole encoder on 1, 10 and 100 % of COVIDx's training films."""
+    config.stages = ("pretrain", *(f"covidx_finetune_{percent}" for percent in PERCENTS))
+
+
 def word_order(config: ConfigDict) -> None:
     """The text encoder with positions and without them, each pre-trained, on pairs of sentences."""
     config.stages = ("pretrain", "temporal_sentences", "pretrain_legacy", "sentences_legacy")
@@ -291,11 +337,13 @@ def mgca(config: ConfigDict) -> None:
             config[name].optimizer.learning_rate = 2e-5
 
 
+PERCENTS = (1, 10, 100)
+COVIDX = tuple(f"covidx{kind}_{n}" for kind in ("", "_finetune") for n in PERCENTS)
 PRETRAINING = ("pretrain", "pretrain_legacy")
 READING = ("temporal_images", "temporal_sentences", "sentences_legacy", "zeroshot_rsna")
 NETWORKS = (*PRETRAINING, *READING)
 SIZES = (smoke, demo, published)
-TASKS = (pretrain, temporal, zeroshot_rsna, pairwise, word_order)
+TASKS = (pretrain, temporal, zeroshot_rsna, pairwise, word_order, covidx, covidx_finetune)
 METHODS = (mgca,)
 WORDS = {f.__name__: f for f in (*SIZES, *TASKS, *METHODS)}
 GROUPS = {"task": tuple(f.__name__ for f in TASKS), "method": ("mgca",)}

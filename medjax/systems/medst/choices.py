@@ -13,7 +13,10 @@ CHOICES = {
     "text.vocabulary": ("bert", "captions"),
     "sequence_unit": UNITS,
     "fraction_unit": ("chunk",),
-    "kind": ("pretrain", "temporal_images", "temporal_sentences", "zero_shot", "pairwise"),
+    "kind": (
+        *("pretrain", "temporal_images", "temporal_sentences", "zero_shot", "pairwise"),
+        "classification",
+    ),
     "zeroshot_rsna.films": ("rsna",),
     "method": tuple(METHODS),
     "backbone": BACKBONES,

@@ -13,7 +13,7 @@ from medjax.systems.medst.published import fields
 
 READERS = ("temporal_images", "temporal_sentences", "zero_shot")
 """Kinds of stages whose network is that of the stage that they take weights of."""
-ON_BACKBONE = ("pairwise",)
+ON_BACKBONE = ("pairwise", "classification")
 """Kinds of stages of which the backbone alone is."""
 
 
@@ -34,8 +34,9 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
             follow = {f"{name}.model.{n}": value for n, value in same.items() if n in known}
             set_unless_named(config, follow, named)
         elif source in kinds and kind in ON_BACKBONE:
-            backbone = {f"{name}.model.backbone": config[source].model.backbone}
-            set_unless_named(config, backbone, named)
+            kept = [field for field in ("backbone", "width") if field in config[name].model]
+            same = {f"{name}.model.{field}": config[source].model[field] for field in kept}
+            set_unless_named(config, same, named)
     if config.weights is not None:
         read_with(config, kinds, named)
     if config.size == "published":

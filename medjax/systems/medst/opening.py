@@ -30,7 +30,7 @@ from medjax.text.wordpiece import make_wordpiece
 ALL = "all"
 """The split of a task that is scored over everything there is."""
 FILMS = "films"
-SOURCES = {FILMS: "mimic_cxr", "ms_cxr_t": "ms_cxr_t", "rsna": "rsna"}
+SOURCES = {FILMS: "mimic_cxr", "ms_cxr_t": "ms_cxr_t", "rsna": "rsna", "covidx": "covidx"}
 """Set -> the source that prepares it; `data.<set>_dir` names its folder, `data.dir` the films."""
 READ_BY = {
     "pretrain": FILMS,

@@ -6,6 +6,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from medjax.run.system import System
+from medjax.systems.medst.classification import classification_stage
 from medjax.systems.medst.comparison import compare as compare
 from medjax.systems.medst.opening import Opened
 from medjax.systems.medst.opening import open_data as open_data
@@ -23,6 +24,7 @@ STAGES: dict[str, Build] = {
     "temporal_sentences": sentences_stage,
     "zero_shot": zero_shot_stage,
     "pairwise": pairwise_stage,
+    "classification": classification_stage,
 }
 """Kind of stage -> what makes its functions of (config, stage, data, artefacts)."""
 

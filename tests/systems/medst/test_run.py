@@ -95,3 +95,14 @@ def test_word_order_counts_with_positions_alone(tmp_path) -> None:
 def test_other_words_run(words, tmp_path) -> None:
     assert main([f"--config={CONFIG}:smoke,{words}", f"--workdir={tmp_path}"]) == 0
     assert "loss_proto" in results(tmp_path)["pretrain"]["test"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("word", ["covidx", "covidx_finetune"])
+def test_covidx_at_three_shares_of_its_films_in_one_command(word, tmp_path) -> None:
+    assert main([f"--config={CONFIG}:smoke,{word}", f"--workdir={tmp_path}"]) == 0
+    told = results(tmp_path)
+    stages = [name for name in told if name.startswith(word)]
+    assert sorted(stages) == [f"{word}_1", f"{word}_10", f"{word}_100"]
+    assert all(0 <= told[name]["test"]["accuracy"]["value"] <= 1 for name in stages)
+    assert (tmp_path / "plots" / f"{word}_1-test-confusion.png").is_file()
