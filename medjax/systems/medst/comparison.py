@@ -19,6 +19,7 @@ from medjax.systems.medst.change_metrics import (
 )
 from medjax.systems.medst.opening import ALL
 from medjax.systems.medst.sentence_figure import sentence_figure
+from medjax.systems.medst.sentence_similarity import SUBSET
 from medjax.systems.medst.sentence_stage import ranking
 from medjax.systems.medst.temporal_images import CODES, FINDINGS
 
@@ -130,17 +131,18 @@ def changes_figure(metrics: Mapping[str, Metric], names: list[str], title: str) 
 def compare_readers(tables: Mapping[str, pd.DataFrame], resamples: int, seed: int) -> Comparison:
     """Set text encoders side by side: which one tells pairs of equal words by their order?"""
     first = next(iter(tables.values()))
+    scored = (first["subset"] == SUBSET).to_numpy()
     same, alike = first["same"].to_numpy(), first["same_words"].to_numpy(bool)
     cosines = {name: table["cosine"].to_numpy() for name, table in tables.items()}
     metrics: dict[str, Metric] = {}
     rows: list[tuple[Cell, ...]] = []
     for name, values in cosines.items():
         found = {
-            "auroc": ranking(same, values, resamples, seed),
+            "auroc": ranking(same[scored], values[scored], resamples, seed),
             "auroc_same_words": ranking(same[alike], values[alike], resamples, seed),
         }
         metrics |= {f"{metric}/{name}": value for metric, value in found.items()}
-        rows.append((name.replace("_", " "), len(same), int(alike.sum()), *found.values()))
+        rows.append((name.replace("_", " "), int(scored.sum()), int(alike.sum()), *found.values()))
     title = "Paraphrases told from contradictions"
     columns = ("Encoder", "Pairs", "Of equal words", "AUROC", "AUROC, equal words")
     figure = sentence_figure(cosines, same, alike, title)

@@ -17,7 +17,7 @@ THRESHOLDS = np.arange(201) * 0.005
 
 
 class SentencePairs(NamedTuple):
-    """The pairs that are scored."""
+    """Pairs of sentences."""
 
     first: list[str]
     second: list[str]
@@ -37,8 +37,10 @@ class Similarity(NamedTuple):
     """Accuracy of that threshold on all pairs, those that it was chosen on too: as published."""
 
 
-def read_sentences(table: pd.DataFrame) -> SentencePairs:
+def read_sentences(table: pd.DataFrame, subset: str | None = SUBSET) -> SentencePairs:
     """Read the released table of sentence pairs, its columns by position.
+
+    subset: the published scoring reads SUBSET; None: all pairs.
 
     Raises:
         UserError: too few columns, or no pairs of the subset.
@@ -48,9 +50,9 @@ def read_sentences(table: pd.DataFrame) -> SentencePairs:
         raise UserError(
             "the table of sentence pairs needs an id, two sentences, a category and subset_name"
         )
-    rows = table[table["subset_name"] == SUBSET]
+    rows = table if subset is None else table[table["subset_name"] == subset]
     if rows.empty:
-        raise UserError(f"the table of sentence pairs has none of the subset {SUBSET}")
+        raise UserError(f"the table of sentence pairs has none of the subset {subset or SUBSET}")
     first, second, category = (rows[name] for name in names[1:4])
     same = (category != CONTRADICTION).to_numpy().astype(np.intp)
     return SentencePairs(first.tolist(), second.tolist(), same)

@@ -25,6 +25,8 @@ from medjax.systems.medst.network import (
 from medjax.systems.medst.opening import ALL, Opened, text_reader
 from medjax.systems.medst.sentence_figure import sentence_figure
 from medjax.systems.medst.sentence_similarity import (
+    FOLDS,
+    SUBSET,
     SentencePairs,
     read_sentences,
     score_similarity,
@@ -38,7 +40,8 @@ def sentences_stage(
     """Return the functions of a stage of kind "temporal_sentences" (see `medjax.run.system`)."""
     stage, options = config[name], config.evaluation
     reader = text_reader(config, stage, data, artefacts)
-    pairs = cleaned(read_sentences(data.sentences), options.prompt_joiner, config)
+    pairs = cleaned(read_sentences(data.sentences, None), options.prompt_joiner, config)
+    subset = data.sentences["subset_name"].to_numpy(str)
     texts = texts_of(pairs)
     tokens = reader.read(texts)
     model = make_network(config, stage, len(reader.wordpiece.ids))
@@ -71,7 +74,7 @@ def sentences_stage(
         of_pairs = cosines(here, pairs.first, pairs.second)
         sentences = distinct(pairs)
         of_order = cosines(here, sentences, [backwards(text) for text in sentences])
-        found = similarity_metrics(pairs, of_pairs, options, config.seed)
+        found = similarity_metrics(pairs, subset, of_pairs, options, config.seed)
         return found | order_metric(1 - of_order, options.resamples, config.seed)
 
     def table(split: str, positions: np.ndarray, outputs: Outputs) -> Mapping[str, Any]:
@@ -80,6 +83,7 @@ def sentences_stage(
         return {
             "first": np.array(pairs.first, object),
             "second": np.array(pairs.second, object),
+            "subset": subset,
             "same": pairs.same,
             "same_words": same_words(pairs),
             "cosine": cosines(outputs, pairs.first, pairs.second),
@@ -144,17 +148,25 @@ def token_batch(tokens: TokenTable, plan: BatchPlan, rows: slice) -> dict[str, A
 
 
 def similarity_metrics(
-    pairs: SentencePairs, cosines: NDArray, options: ConfigDict, seed: int
+    pairs: SentencePairs, subset: NDArray, cosines: NDArray, options: ConfigDict, seed: int
 ) -> dict[str, Metric]:
-    """Return auroc and accuracy of telling paraphrases from contradictions.
+    """Return auroc and accuracy of telling paraphrases from contradictions, those of SUBSET.
 
-    `accuracy` is the one that `evaluation.similarity_threshold` names; both stand beside. The same
-    of the pairs of equal words, whose order alone tells them, is called .../same_words.
+    `accuracy` is the one that `evaluation.similarity_threshold` names; both stand beside. Besides,
+    auroc/<subset> of the others, and auroc/same_words of all pairs of equal words, which their
+    order alone tells apart.
     """
-    count, same = len(pairs.same), pairs.same
-    found = {"auroc": ranking(same, cosines, options.resamples, seed)}
-    alike = same_words(pairs)
-    found["auroc/same_words"] = ranking(same[alike], cosines[alike], options.resamples, seed)
+    parts = {f"auroc/{name}": subset == name for name in np.unique(subset) if name != SUBSET}
+    parts |= {"auroc": subset == SUBSET, "auroc/same_words": same_words(pairs)}
+    found = {
+        name: ranking(pairs.same[rows], cosines[rows], options.resamples, seed)
+        for name, rows in parts.items()
+    }
+    same, cosines = pairs.same[parts["auroc"]], cosines[parts["auroc"]]
+    count = len(same)
+    if count < FOLDS:
+        found["accuracy"] = Metric(None, n=count, reason=f"fewer than {FOLDS} pairs of {SUBSET}")
+        return found
     scored = score_similarity(same, cosines)
     by_rule = {
         "train_folds": scored.accuracy,
