@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from medjax.convert import main as convert
 from medjax.main import main
 from medjax.run.words import load_config
 
@@ -106,3 +107,19 @@ def test_covidx_at_three_shares_of_its_films_in_one_command(word, tmp_path) -> N
     assert sorted(stages) == [f"{word}_1", f"{word}_10", f"{word}_100"]
     assert all(0 <= told[name]["test"]["accuracy"]["value"] <= 1 for name in stages)
     assert (tmp_path / "plots" / f"{word}_1-test-confusion.png").is_file()
+
+
+@pytest.mark.slow
+def test_a_trained_run_goes_to_a_checkpoint_and_back_with_its_results(
+    finish_smoke, tmp_path
+) -> None:
+    run = finish_smoke(CONFIG)
+    file, ours = tmp_path / "medst.ckpt", tmp_path / "ours"
+    assert convert(["medst", "--back", f"--from={run / 'pretrain'}", f"--to={file}"]) == 0
+    assert convert(["medst", f"--from={file}", f"--to={ours}"]) == 0
+    prepared = run / "demo" / "prepared"
+    argv = [f"--config={CONFIG}:smoke,zeroshot_rsna", f"--config.weights={ours}"]
+    argv += ["--config.size=published", f"--config.data.rsna_dir={prepared / 'rsna'}"]
+    assert main([*argv, "--mode=evaluate", f"--workdir={tmp_path / 'evaluated'}"]) == 0
+    told = (tmp_path / "evaluated" / "zeroshot_rsna" / "results.json").read_bytes()
+    assert told == (run / "zeroshot_rsna" / "results.json").read_bytes()
