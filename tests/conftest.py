@@ -20,8 +20,10 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.py"))
 MOST_WORKERS = 4
-MOST_MEMORY = 1.5e9
-"""Bytes that a process of the tests may hold from one file to the next."""
+MOST_GROWTH = 1.5e9
+"""Bytes that a process of the tests gathers before it forgets what it has compiled."""
+KEPT = pytest.StashKey[int]()
+"""Bytes that it held after that."""
 # Nearly all the time goes into compiling small programs that run once: quickly, a sixth of it.
 QUICKLY = (
     "--xla_backend_optimization_level=0",
@@ -72,16 +74,21 @@ def _knows(flags: tuple[str, ...]) -> bool:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """After a file, forget the compiled programs of a process that has grown large."""
-    if nextitem is None or nextitem.path == item.path or "jax" not in sys.modules:
-        return
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Forget the compiled programs of a process that has grown much since it did so last."""
     with contextlib.suppress(OSError, AttributeError):  # only Linux tells, and gives back, memory
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        if pages * os.sysconf("SC_PAGE_SIZE") > MOST_MEMORY:
+        kept = item.config.stash.get(KEPT, 0)
+        if "jax" in sys.modules and _memory() > kept + MOST_GROWTH:
             sys.modules["jax"].clear_caches()
             gc.collect()
             ctypes.CDLL("libc.so.6").malloc_trim(0)
+            item.config.stash[KEPT] = _memory()
+
+
+def _memory() -> int:
+    """Return the bytes of memory that this process holds."""
+    pages = Path("/proc/self/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.fixture(scope="session")
