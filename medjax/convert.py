@@ -219,7 +219,13 @@ def convert_back(args: argparse.Namespace) -> None:
 
     check_writable(args.target)
     converter = load_converter(args.system)
-    source = find_source(str(args.source), Place(Path(), (), ""))
+    try:
+        source = find_source(str(args.source), Place(Path(), (), ""))
+    except UserError:
+        raise UserError(
+            f"--from={args.source} holds no checkpoints: name a folder of converted weights, a "
+            "run, or a stage of one"
+        ) from None
     restored = Checkpoints(source.folder / "checkpoints").restore(None, source.which)
     if restored is None:
         raise UserError(f"{args.source} holds no checkpoint")

@@ -176,7 +176,10 @@ def test_a_wrong_command_line_is_one_sentence(tmp_path, published, capsys):
         (("medfuse", file, f"--to={tmp_path}"), "exists; name another"),
         (("medfuse", file, f"--to={tmp_path}", "--overwrite"), "holds no converted weights"),
         (("medfuse", "--back", f"--from={tmp_path}", f"--to={tmp_path / 'x.h6'}"), "suffix '.h6'"),
-        (("medfuse", "--back", f"--from={tmp_path}", f"--to={tmp_path / 'x.pt'}"), "checkpoints"),
+        (
+            ("medfuse", "--back", f"--from={tmp_path}", f"--to={tmp_path / 'x.pt'}"),
+            "holds no checkpoints",
+        ),
     ]:
         assert sentence in refused(capsys, *argv)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["w.pth"]

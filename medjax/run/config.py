@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, FieldReference
 
 from medjax.errors import UsageError
 from medjax.run.source_name import parse_source
@@ -97,16 +97,39 @@ def differences(old: ConfigDict, new: ConfigDict) -> list[Difference]:
 
 
 _PART = re.compile(r"([A-Za-z_][\w/]*):(?!//)(.+)")
+_OF_SOURCE = re.compile(r"(.+):([A-Za-z_][\w/]*)")
+
+
+def free_sources(config: ConfigDict) -> None:
+    """Let every `init_from` take one source or parts, whichever it holds."""
+    for value in config.values():
+        if isinstance(value, ConfigDict) and "init_from" in value:
+            with value.ignore_type():
+                value["init_from"] = FieldReference(value["init_from"], field_type=object)
 
 
 def name_parts(config: ConfigDict) -> None:
-    """Turn every `init_from` that was typed as "part:source,part:source" into pairs."""
+    """Turn every `init_from` that was typed as "part:source,part:source" into pairs.
+
+    "part:source:part of the source" becomes a triple.
+    """
     for name, value in config.items():
         text = value.get("init_from") if isinstance(value, ConfigDict) else None
-        if isinstance(text, str) and not Path(parse_source(text).name).exists():
+        if isinstance(text, str) and not _exists(text):
             pairs = [_PART.fullmatch(entry.strip()) for entry in text.split(",")]
             if all(pairs):
-                config[name].init_from = tuple((pair[1], pair[2]) for pair in pairs if pair)
+                named = tuple((pair[1], *_source(pair[2])) for pair in pairs if pair)
+                config[name].init_from = named
+
+
+def _exists(source: str) -> bool:
+    return Path(parse_source(source).name).exists()
+
+
+def _source(text: str) -> tuple[str, ...]:
+    """Return (source,) or, of "source:part of the source", both."""
+    match = None if _exists(text) else _OF_SOURCE.fullmatch(text)
+    return (match[1], match[2]) if match else (text,)
 
 
 def initial_weights(config: ConfigDict) -> list[tuple[str, str]]:

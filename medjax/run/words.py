@@ -28,7 +28,13 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from medjax.errors import UsageError, UserError, nearest
-from medjax.run.config import check_values, flatten, initial_weights, name_parts
+from medjax.run.config import (
+    check_values,
+    flatten,
+    free_sources,
+    initial_weights,
+    name_parts,
+)
 from medjax.run.converted import apply_records
 from medjax.run.overrides import Override, apply_overrides
 from medjax.run.source_name import parse_source
@@ -97,6 +103,7 @@ def load(
         for word in words:
             recipe.words[word](config)
         config.lock()
+    free_sources(config)
     changed = apply_overrides(config, overrides, optional)
     name_parts(config)
     _check_choices(config, recipe.choices)

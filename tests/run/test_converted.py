@@ -92,6 +92,9 @@ def test_parts_can_be_typed_without_brackets():
     config = config_of("cxr:weights/a@3, ehr:runs/b")
     name_parts(config)
     assert config.fusion.init_from == (("cxr", "weights/a@3"), ("ehr", "runs/b"))
+    config = config_of("network:weights/a:encoder/network")
+    name_parts(config)
+    assert config.fusion.init_from == (("network", "weights/a", "encoder/network"),)
     for text in ("runs/a", "gs://bucket/run", "cxr:a,runs/b"):
         config = config_of(text)
         name_parts(config)
@@ -104,6 +107,9 @@ def test_a_folder_whose_name_has_a_colon_is_one_source(tmp_path, monkeypatch):
     config = config_of("runs:old@last")
     name_parts(config)
     assert config.fusion.init_from == "runs:old@last"
+    config = config_of("cxr:runs:old@last")
+    name_parts(config)
+    assert config.fusion.init_from == (("cxr", "runs:old@last"),)
 
 
 def test_one_network_becomes_a_part_of_a_model(tmp_path):

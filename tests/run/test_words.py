@@ -21,6 +21,24 @@ def write_config(folder: Path, body: str) -> Path:
     return path
 
 
+def test_a_source_may_take_the_place_of_parts_and_parts_that_of_a_source(tmp_path):
+    body = "\n".join(
+        (
+            "def get_config():",
+            "    config = ConfigDict({'system': 'toy', 'stages': ('a', 'b', 'c')})",
+            "    config.a = ConfigDict({'init_from': None})",
+            "    config.b = ConfigDict({'init_from': (('part', 'a'),)})",
+            "    config.c = ConfigDict({'init_from': 'a'})",
+            "    return config",
+            "WORDS = {}",
+        )
+    )
+    path = write_config(tmp_path, body)
+    config = load_config(path, (), {"b.init_from": "a", "c.init_from": "part:a,other:b"})
+    assert config.b.init_from == "a"
+    assert config.c.init_from == (("part", "a"), ("other", "b"))
+
+
 def test_the_order_of_words_does_not_matter():
     words = ("smoke", "phenotyping", "early")
     configs = [flatten(load_config(TOY, order)) for order in itertools.permutations(words)]

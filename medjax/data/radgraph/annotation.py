@@ -57,13 +57,14 @@ def common_label(label: str) -> str | None:
     """
     if label in LABELS:
         return label
-    kind, *inner, degree = label.split("::")
-    observed = _DEGREES[degree]
-    if inner not in ([], [MEASUREMENT]) or kind not in ("Observation", "Anatomy"):
+    kind, _, said = label.partition("::")
+    inner, _, degree = said.rpartition("::")
+    known = kind in ("Observation", "Anatomy") and inner in ("", MEASUREMENT)
+    if not known or degree not in _DEGREES:
         raise KeyError(label)
     if inner:
         return None
-    return observed if kind == "Observation" else ANATOMY
+    return _DEGREES[degree] if kind == "Observation" else ANATOMY
 
 
 def read_annotations(path: Path) -> list[Annotation]:
@@ -75,7 +76,8 @@ def read_annotations(path: Path) -> list[Annotation]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as e:
-        raise UserError(f"{path}: not a readable JSON file ({e})") from e
+        told = e.strerror if isinstance(e, OSError) else e
+        raise UserError(f"{path}: not a readable JSON file ({told})") from e
     if not isinstance(content, dict):
         raise UserError(f"{path}: not a JSON object of report -> {{text, entities}}")
     try:
@@ -93,11 +95,18 @@ def annotation_of(key: str, report: Mapping[str, Any]) -> Annotation:
         UserError: a missing field, an unknown label, a relation to no entity.
     """
     try:
-        listed = report["entities"] if "entities" in report else report["labeler_1"]["entities"]
+        first = report if "entities" in report else report.get("labeler_1", report)
+        listed = first["entities"]
         entities = [_entity(str(number), entity) for number, entity in listed.items()]
         text = str(report["text"])
-    except (KeyError, TypeError, ValueError, AttributeError) as e:
-        raise UserError(f"report {key!r} is no RadGraph annotation ({e!r})") from None
+    except UserError as e:
+        raise UserError(f"report {key!r}: {e}") from None
+    except KeyError as e:
+        raise UserError(f"report {key!r} is no RadGraph annotation: it lacks {e}") from None
+    except (TypeError, ValueError, AttributeError):
+        raise UserError(
+            f"report {key!r} is no RadGraph annotation, an object of text and entities"
+        ) from None
     kept = [entity for entity in entities if entity is not None]
     known = {entity.id for entity in entities if entity is not None}
     dropped = {str(number) for number in listed} - known
@@ -114,7 +123,11 @@ def annotation_of(key: str, report: Mapping[str, Any]) -> Annotation:
 
 
 def _entity(number: str, entity: Mapping[str, Any]) -> Entity | None:
-    label = common_label(entity["label"])
+    given_label = str(entity["label"])
+    try:
+        label = common_label(given_label)
+    except KeyError:
+        raise UserError(f"entity {number} has {given_label!r}, no label of RadGraph") from None
     if label is None:
         return None
     given = (pair for pair in entity["relations"] if pair and pair[0] is not None)

@@ -105,6 +105,12 @@ def prepare(args: argparse.Namespace) -> None:
     if args.dry_run:
         print(f"dry run: triplets of {count:,} reports; nothing written")
         return
+    reads_texts = not (args.annotations or args.published_matrix)
+    if reads_texts and not any(r.text for of_split in reports.values() for r in of_split):
+        raise UserError(
+            f"{args.raw}: none of the {count:,} films has a report: prepare them with their "
+            "reports (--join=CSV, or --reports=FOLDER of mimic_cxr), or give --annotations"
+        )
     found, rules = find_triplets(args, [r for of_split in reports.values() for r in of_split])
     of_split = {
         split: [(r, next((found[key] for key in r.names() if key in found), None)) for r in listed]

@@ -40,7 +40,8 @@ def read_published(folder: Path) -> dict[str, list[Triplet]]:
         studies = np.load(folder / STUDIES, allow_pickle=False)
         matrices = np.load(folder / MATRICES, allow_pickle=False, mmap_mode="r")
     except (OSError, ValueError) as e:
-        raise UserError(f"{folder}: unreadable {STUDIES} or {MATRICES} ({e})") from e
+        told = e.strerror if isinstance(e, OSError) else e
+        raise UserError(f"{folder}: unreadable {STUDIES} or {MATRICES} ({told})") from e
     if matrices.shape != (len(studies), len(POSITIONS), len(ENTITIES)):
         raise UserError(f"{folder / MATRICES}: shape {matrices.shape}, {len(studies)} studies")
     return {

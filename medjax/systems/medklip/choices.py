@@ -1,10 +1,12 @@
 """The values that the fields of configs/medklip.py may take, by the end of a field's name."""
 
+from medjax.data.reports import FIELDS
 from medjax.systems.medklip.encoder import BACKBONES
 from medjax.text.encoder import POOLINGS
 
 CHOICES = {
     "compat": ("default", "published"),
+    "report_sections": FIELDS,
     "uncertain_label": ("ignore", "positive", "negative", "soft"),
     "sharpness_overflow": ("clip", "wrap"),
     "autocontrast_offset": ("exact", "wrap"),

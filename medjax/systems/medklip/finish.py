@@ -6,6 +6,7 @@ from ml_collections import ConfigDict
 
 from medjax.errors import UsageError
 from medjax.run.compat import set_unless_named
+from medjax.systems.medklip.checks import check_fields
 from medjax.systems.medklip.published import fields
 
 READS_PRETRAINING = ("zero_shot", "grounding")
@@ -30,6 +31,7 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
     for name in config.stages:
         if kinds[name] in ("replication", "clip"):
             check_backbone(name, config[name])
+    check_fields(config)
     return []
 
 

@@ -88,13 +88,8 @@ def what_is_placed(
     Raises:
         UserError: a label has no places or no query, or nothing is left.
     """
-    known = films.region_labels
-    for label in stage.labels:
-        if label not in known:
-            raise UserError(
-                f"{name}.labels: the films have no places of {label!r}{nearest(label, known)}"
-            )
-    found = {label: query_of(label) for label in stage.labels or known}
+    check_places(name, stage, films)
+    found = {label: query_of(label) for label in stage.labels or films.region_labels}
     placed = {label: query for label, query in found.items() if query is not None}
     if not placed and artefacts and artefacts.get("findings"):
         return dict(artefacts["findings"])
@@ -104,6 +99,16 @@ def what_is_placed(
             "`python -m medjax.prepare cxr_table --masks=CSV ...` or leave the stage out"
         )
     return placed
+
+
+def check_places(name: str, stage: ConfigDict, films: Data) -> None:
+    """Raise UserError where a stage names a finding of which the films have no places."""
+    known = films.region_labels
+    for label in stage.labels:
+        if label not in known:
+            raise UserError(
+                f"{name}.labels: the films have no places of {label!r}{nearest(label, known)}"
+            )
 
 
 def of_findings(

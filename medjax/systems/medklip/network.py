@@ -12,6 +12,7 @@ from flax.typing import Initializer
 from ml_collections import ConfigDict
 
 from medjax.errors import UserError
+from medjax.run.converted import read_record
 from medjax.run.init_from import Place, find_source, read_artefacts
 from medjax.run.source_name import parse_source
 from medjax.run.system import Batch, Variables
@@ -97,7 +98,9 @@ def stage_books(
     """
     packed = (artefacts or carried(stage.init_from)).get("books")
     if not packed:
-        return make_books(text_options(config, stage), texts, added)
+        books = make_books(text_options(config, stage), texts, added)
+        check_text_width(stage.init_from, books)
+        return books
     books = unpack_books(packed)
     more = [pair for pair in added if pair[0] not in books.queries]
     if not more:
@@ -114,6 +117,20 @@ def stage_books(
         queries=(*books.queries, *(name for name, _ in more)),
         entity=np.concatenate([books.entity, vectors]),
     )
+
+
+def check_text_width(init_from: Any, books: Books) -> None:
+    """Raise UserError where converted weights read texts of another width than the books."""
+    folder = Path(parse_source(init_from).name) if isinstance(init_from, str) else None
+    record = read_record(folder) if folder else None
+    width = record["model"].get("text_dim") if record else None
+    if width not in (None, books.entity.shape[1]):
+        raise UserError(
+            f"the weights in {init_from} read texts of {width} numbers, and {books.method} gives "
+            f"{books.entity.shape[1]}: name the BERT that they were trained with "
+            "(--config.text.encoder=bert --config.text.bert_dir=FOLDER) or a table of such vectors "
+            "(--config.text.table)"
+        )
 
 
 def carried(init_from: Any) -> dict[str, Any]:

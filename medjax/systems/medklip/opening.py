@@ -62,10 +62,13 @@ def stage_batches(
 ) -> Batches:
     """Return the batches of a stage."""
     train = stage.train
+    view = view_options(config)
+    if targets == "region":  # What moves the pixels would not move the mask.
+        view = view._replace(augment=None)
     options = Options(
         train.get("global_batch_size", train.evaluation_batch_size),
         train.evaluation_batch_size,
-        view_options(config),
+        view,
         targets,
         region,
         config.data.uncertain_label,

@@ -81,7 +81,7 @@ def test_the_published_files_are_written_and_read(films, tmp_path):
     assert told(tmp_path / "again", "train") == EXPECTED
 
 
-def test_films_without_a_study_are_no_study_zero(tmp_path):
+def test_films_without_a_study_are_no_study_zero(tmp_path, capsys):
     raw = tmp_path / "raw"
     raw.mkdir()
     for name in ("000.png", "001.png"):
@@ -89,6 +89,8 @@ def test_films_without_a_study_are_no_study_zero(tmp_path):
     films = pd.DataFrame({"image": ["000.png", "001.png"], "findings": ["", ""]})
     films.assign(split=["train", "test"]).to_csv(raw / "labels.csv", index=False)
     assert main(["cxr_table", f"--raw={raw}", f"--out={tmp_path / 'x'}", "--workers=1"]) == 0
+    assert run(tmp_path / "x", tmp_path / "none") == 1
+    assert "none of the 2 films has a report" in capsys.readouterr().err
     write_annotations(tmp_path / "a.json", [extract("0", "Edema."), extract("001.png", "Mass.")])
     assert run(tmp_path / "x", tmp_path / "out", f"--annotations={tmp_path / 'a.json'}") == 0
     assert told(tmp_path / "out", "train") == {}

@@ -211,7 +211,12 @@ def test_annotations_are_written_and_read_back(tmp_path):
     [
         ("[]", "not a JSON object"),
         ("{", "not a readable JSON"),
-        (json.dumps({"r": {"text": ""}}), "'r' is no RadGraph"),
+        (json.dumps({"r": {"text": ""}}), "'r' is no RadGraph annotation: it lacks 'entities'"),
+        (json.dumps({"r": "Edema."}), "an object of text and entities"),
+        (
+            json.dumps({"r": {"text": "a", "entities": {"1": {"label": "OBS-XX"}}}}),
+            "entity 1 has 'OBS-XX', no label of RadGraph",
+        ),
         (
             json.dumps(
                 {"r": {"text": "a", "entities": {"1": {
