@@ -46,9 +46,9 @@ def test_a_transformer_cuts_films_into_whole_patches() -> None:
         load_config(CONFIG, ("smoke", "pretrain"), fields)
 
 
-def opened() -> Opened:
+def opened(folder: Path) -> Opened:
     films = SimpleNamespace(film_labels=("Effusion", "Mass"), region_labels=("Mass",))
-    return Opened(films, Texts(Path(), ("fluid in the pleural space", "a round mass")))  # type: ignore[arg-type]
+    return Opened(films, Texts(folder, ("fluid in the pleural space", "a round mass")))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -64,11 +64,11 @@ def opened() -> Opened:
 def test_names_are_looked_up_before_the_pre_training(word, fields, message, tmp_path) -> None:
     config = load_config(CONFIG, ("smoke", word), fields)
     with pytest.raises(UserError, match=message):
-        check_names(config, opened(), tmp_path)
+        check_names(config, opened(tmp_path), tmp_path)
     stage = tmp_path / config.stages[-1]
     stage.mkdir()
     (stage / "artefacts.json").write_text("{}")
-    check_names(config, opened(), tmp_path)  # trained: it may be given other films
+    check_names(config, opened(tmp_path), tmp_path)  # trained: it may be given other films
 
 
 def test_augmentation_leaves_masks_where_they_are() -> None:
