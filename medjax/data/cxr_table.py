@@ -117,7 +117,8 @@ def join(table: pd.DataFrame, path: Path, first: Path, image_column: str) -> pd.
     """Add the columns of another table, by image; empty where it lacks the image.
 
     Raises:
-        UserError: one of the tables has no such column, or repeats an image.
+        UserError: one of the tables has no such column, or repeats an image, or the other names
+            none of the images.
     """
     if image_column not in table:
         raise UserError(f"{first}: no column {image_column!r}")
@@ -126,6 +127,11 @@ def join(table: pd.DataFrame, path: Path, first: Path, image_column: str) -> pd.
         close = nearest(image_column, map(str, more.columns))
         raise UserError(f"{path}: no column {image_column!r}{close}")
     refuse_repeats(more[image_column], path)
+    if not more[image_column].isin(table[image_column]).any():
+        first_named = next(iter(more[image_column]), "")
+        raise UserError(
+            f"{path}: names none of the images of {first}; its first is {first_named!r}"
+        )
     added = [image_column, *(name for name in more if name not in table)]
     return table.merge(more[added], on=image_column, how="left").fillna("")
 

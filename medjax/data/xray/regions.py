@@ -121,7 +121,7 @@ def grouped_boxes(table: pd.DataFrame, path: Path, size: tuple[int, int]) -> lis
     """Return one region for all boxes of an image and label; columns image, label, x, y, w, h.
 
     Raises:
-        UserError: a field of a box is no number; names the row of `path`.
+        UserError: a field of a box is no number, or a side not above 0; names the row of `path`.
     """
     return _grouped(table, path, [size] * len(table))
 
@@ -130,6 +130,12 @@ def _grouped(
     table: pd.DataFrame, path: Path, sizes: Sequence[tuple[int, int] | None]
 ) -> list[Region]:
     numbers = np.stack([decimals(table[column], path) for column in BOX_COLUMNS], axis=1)
+    empty = np.flatnonzero((numbers[:, 2:] <= 0).any(1))
+    if len(empty):
+        width, height = numbers[empty[0], 2:]
+        raise UserError(
+            f"{path}, row {empty[0] + 2}: a box of {width:g} by {height:g} pixels; correct the cell"
+        )
     regions: dict[tuple[str, str], Region] = {}
     for image, label, box, size in zip(table["image"], table["label"], numbers, sizes):
         region = regions.get((image, label), Region(image, label, size=size))

@@ -69,7 +69,9 @@ def test_reports_and_studies_of_another_table_are_joined(raw, tmp_path):
     [
         ("boxes.csv", {"image": "7.png"}, "names none of the images"),
         ("reports.csv", {"image": "0.png"}, "repeats image"),
+        ("reports.csv", {"image": ["7.png", "8.png", "9.png", "x.png"]}, "its first is '7.png'"),
         ("boxes.csv", {"x": "left"}, "'x' is not a number"),
+        ("boxes.csv", {"w": "-5"}, "row 2: a box of -5 by"),
     ],
 )
 def test_a_wrong_table_is_named(raw, tmp_path, table, columns, expected, capsys):
