@@ -41,7 +41,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     named = (Path(argument.partition("::")[0]) for argument in config.args)
     if all(path.is_file() for path in named):
         return 0
-    return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+    if hasattr(os, "sched_getaffinity"):  # not on macOS
+        return min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+    return min(os.cpu_count() or 1, MOST_WORKERS)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -57,6 +59,8 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = tempfile.mkdtemp(prefix="medjax-compiled-")
         config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
         environment["JAX_COMPILATION_CACHE_DIR"] = folder
+    if "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS" not in os.environ:
+        environment["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
     os.environ.update(environment)
     gc.set_threshold(100_000, 20, 50)  # what tests collect lives long: look through it rarely
     config.add_cleanup(lambda: [os.environ.pop(name, None) for name in environment])
