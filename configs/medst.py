@@ -10,7 +10,7 @@ from ml_collections import ConfigDict, config_dict
 
 from medjax.systems.medst.choices import CHOICES as CHOICES
 from medjax.systems.medst.finish import finish as finish
-from medjax.systems.medst.zero_shot import NEGATIVE, POSITIVE
+from medjax.systems.medst.tasks.zero_shot import NEGATIVE, POSITIVE
 
 
 def get_config() -> ConfigDict:

@@ -1,11 +1,11 @@
 """The values that the fields of configs/medst.py may take, by the end of a field's name."""
 
-from medjax.systems.medst.backbones import BACKBONES
-from medjax.systems.medst.network import METHODS
-from medjax.systems.medst.sequences import UNITS
-from medjax.systems.medst.temporal_images import FOLDS
-from medjax.systems.medst.temporal_loss import REGRESSIONS, SIMILARITIES
-from medjax.systems.medst.text_encoder import POSITIONS
+from medjax.systems.medst.data.sequences import UNITS
+from medjax.systems.medst.networks.backbones import BACKBONES
+from medjax.systems.medst.networks.of_stage import METHODS
+from medjax.systems.medst.networks.text_encoder import POSITIONS
+from medjax.systems.medst.pretraining.temporal_loss import REGRESSIONS, SIMILARITIES
+from medjax.systems.medst.tasks.temporal_images import FOLDS
 from medjax.text.words import AGGREGATIONS
 
 CHOICES = {

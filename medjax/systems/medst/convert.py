@@ -17,10 +17,10 @@ from medjax.errors import UserError
 from medjax.nn.bert import BertConfig
 from medjax.nn.torch_names import Layer
 from medjax.systems.medst import names, published
-from medjax.systems.medst.backbones import TRANSFORMERS, backbone_of
-from medjax.systems.medst.model import MGCA, Films, MedST
+from medjax.systems.medst.networks.backbones import TRANSFORMERS, backbone_of
+from medjax.systems.medst.networks.model import MGCA, Films, MedST
+from medjax.systems.medst.networks.text_encoder import Tokens
 from medjax.systems.medst.recognise import describe
-from medjax.systems.medst.text_encoder import Tokens
 from medjax.weights.converter import Converter, Fields, Model, Shapes, shapes_of
 
 SETTINGS = {

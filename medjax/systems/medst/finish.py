@@ -8,7 +8,7 @@ from medjax.errors import UsageError
 from medjax.run.compat import set_unless_named
 from medjax.run.config import flatten
 from medjax.run.source_name import parse_source
-from medjax.systems.medst.backbones import is_transformer
+from medjax.systems.medst.networks.backbones import is_transformer
 from medjax.systems.medst.published import fields
 
 READERS = ("temporal_images", "temporal_sentences", "zero_shot")

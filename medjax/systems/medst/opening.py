@@ -12,19 +12,19 @@ from ml_collections import ConfigDict
 from medjax.errors import UserError
 from medjax.run.init_from import Place, find_source, read_artefacts
 from medjax.run.source_name import parse_source
-from medjax.systems.medst.batches import Batches, Options
-from medjax.systems.medst.data import Data, DataOptions, open_medst
-from medjax.systems.medst.demo import prepare_demo
-from medjax.systems.medst.labelled import FilmBatches, Labelled, LabelledFilms, open_labelled
-from medjax.systems.medst.packing import Room
-from medjax.systems.medst.temporal_pairs import (
+from medjax.systems.medst.data.batches import Batches, Options
+from medjax.systems.medst.data.films import Data, DataOptions, open_medst
+from medjax.systems.medst.data.labelled import FilmBatches, Labelled, LabelledFilms, open_labelled
+from medjax.systems.medst.data.packing import Room
+from medjax.systems.medst.data.temporal_pairs import (
     PairBatches,
     Temporal,
     open_sentences,
     open_temporal,
 )
-from medjax.systems.medst.texts import TextReader, open_wordpiece
-from medjax.systems.medst.views import ViewOptions
+from medjax.systems.medst.data.texts import TextReader, open_wordpiece
+from medjax.systems.medst.data.views import ViewOptions
+from medjax.systems.medst.demo import prepare_demo
 from medjax.text.wordpiece import make_wordpiece
 
 ALL = "all"

@@ -9,7 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from medjax.systems.medst.backbones import is_transformer
+from medjax.systems.medst.networks.backbones import is_transformer
 
 MODEL: dict[str, Any] = {
     "text_positions": "zero",

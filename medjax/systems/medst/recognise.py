@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from medjax.errors import UserError
-from medjax.systems.medst.backbones import TRANSFORMERS
+from medjax.systems.medst.networks.backbones import TRANSFORMERS
 from medjax.weights.converter import Model, Shapes
 from medjax.weights.image_networks import describe_network
 

@@ -6,15 +6,15 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from medjax.run.system import System
-from medjax.systems.medst.classification import classification_stage
-from medjax.systems.medst.comparison import compare as compare
 from medjax.systems.medst.opening import Opened
 from medjax.systems.medst.opening import open_data as open_data
-from medjax.systems.medst.pairwise_stage import pairwise_stage
-from medjax.systems.medst.pretraining import pretrain_stage
-from medjax.systems.medst.sentence_stage import sentences_stage
-from medjax.systems.medst.temporal_stage import temporal_images_stage
-from medjax.systems.medst.zero_shot_stage import zero_shot_stage
+from medjax.systems.medst.pretraining.stage import pretrain_stage
+from medjax.systems.medst.tasks.classification import classification_stage
+from medjax.systems.medst.tasks.comparison import compare as compare
+from medjax.systems.medst.tasks.pairwise_stage import pairwise_stage
+from medjax.systems.medst.tasks.sentence_stage import sentences_stage
+from medjax.systems.medst.tasks.temporal_stage import temporal_images_stage
+from medjax.systems.medst.tasks.zero_shot_stage import zero_shot_stage
 
 Build = Callable[[ConfigDict, str, Opened, Mapping[str, Any] | None], System]
 

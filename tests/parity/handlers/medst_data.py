@@ -12,9 +12,9 @@ from medjax.data.film_sizes import square_canvas
 from medjax.data.image_transforms import center_crop, normalise_grey
 from medjax.data.mgca_splits import covidx_by_row, rsna_parts, subset
 from medjax.data.reports import report_fields
-from medjax.systems.medst.all_text import all_texts
-from medjax.systems.medst.pairs import pair_films
-from medjax.systems.medst.sequences import LENGTH, lay_out, make_chunks
+from medjax.systems.medst.data.all_text import all_texts
+from medjax.systems.medst.data.pairs import pair_films
+from medjax.systems.medst.data.sequences import LENGTH, lay_out, make_chunks
 from medjax.text.wordpiece import pad_tokens
 from tests.parity.handlers.medst_networks import wordpiece_of
 from tests.parity.harness import ALL, Case, handles

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from medjax.systems.medst.sentence_similarity import read_sentences, score_similarity
-from medjax.systems.medst.temporal_images import accuracy_percentages
-from medjax.systems.medst.zero_shot import NEGATIVE, POSITIVE, score_films, score_zero_shot
+from medjax.systems.medst.tasks.sentence_similarity import read_sentences, score_similarity
+from medjax.systems.medst.tasks.temporal_images import accuracy_percentages
+from medjax.systems.medst.tasks.zero_shot import NEGATIVE, POSITIVE, score_films, score_zero_shot
 from tests.parity.handlers.medst_data import table_of
 from tests.parity.harness import Case, handles
 

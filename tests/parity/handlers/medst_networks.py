@@ -11,15 +11,15 @@ from medjax.losses.alignment import unit
 from medjax.nn.bert import BertConfig
 from medjax.nn.torch_names import Layer, from_torch, to_torch
 from medjax.nn.vit import ViTConfig
-from medjax.systems.medst.image_encoder import ImageEncoder
 from medjax.systems.medst.names import (
     IDLE,
     image_encoder_layers,
     text_encoder_layers,
     view_vit_layers,
 )
-from medjax.systems.medst.text_encoder import TextEncoder, Tokens
-from medjax.systems.medst.vit import ViewViT
+from medjax.systems.medst.networks.image_encoder import ImageEncoder
+from medjax.systems.medst.networks.text_encoder import TextEncoder, Tokens
+from medjax.systems.medst.networks.vit import ViewViT
 from medjax.text.wordpiece import PADDING, WordPiece, make_wordpiece
 from medjax.text.words import word_rows, word_texts
 from tests.parity.harness import Case, handles

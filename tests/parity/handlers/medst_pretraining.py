@@ -9,7 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from medjax.nn.torch_names import Layer, from_torch
-from medjax.systems.medst.loss import (
+from medjax.systems.medst.names import network_layers
+from medjax.systems.medst.networks.model import MGCA, Aligned, Films, FilmsAndReports, MedST
+from medjax.systems.medst.networks.prototypes import normalised, sinkhorn
+from medjax.systems.medst.pretraining.loss import (
     Losses,
     PretrainingOptions,
     Rows,
@@ -19,11 +22,8 @@ from medjax.systems.medst.loss import (
     retrieval_accuracy,
     total,
 )
-from medjax.systems.medst.model import MGCA, Aligned, Films, FilmsAndReports, MedST
-from medjax.systems.medst.names import network_layers
-from medjax.systems.medst.prototypes import normalised, sinkhorn
+from medjax.systems.medst.pretraining.temporal_loss import cycle_loss
 from medjax.systems.medst.published import network_fields
-from medjax.systems.medst.temporal_loss import cycle_loss
 from tests.parity.handlers.medst_networks import (
     all_patches,
     bert_config,

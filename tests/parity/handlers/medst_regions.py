@@ -9,10 +9,10 @@ import numpy as np
 from medjax.losses.segmentation import dice_loss, focal_dice, focal_loss
 from medjax.metrics.segmentation import mask_scores
 from medjax.nn.torch_names import from_torch
-from medjax.systems.medst.boxes import decode, detection_loss, keep_best, make_targets
-from medjax.systems.medst.detector import Neck
 from medjax.systems.medst.names import neck_layers, setr_decoder_layers
-from medjax.systems.medst.segmentation import Decoder
+from medjax.systems.medst.networks.detector import Neck
+from medjax.systems.medst.networks.segmentation import Decoder
+from medjax.systems.medst.tasks.boxes import decode, detection_loss, keep_best, make_targets
 from tests.parity.handlers.medst_networks import channels_last
 from tests.parity.harness import Case, handles
 

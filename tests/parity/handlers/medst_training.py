@@ -14,11 +14,11 @@ from medjax.run.compilation import compile_quickly
 from medjax.run.optim import make_optimizer
 from medjax.run.step import init_state, make_train_step
 from medjax.run.system import Aux, System
-from medjax.systems.medst.loss import total
 from medjax.systems.medst.names import probe_layers
-from medjax.systems.medst.probe import Probe, probe_loss
-from medjax.systems.medst.schedule import Cycles, published_cycle
-from medjax.systems.medst.updates import make_update, project, with_waiting_prototypes
+from medjax.systems.medst.networks.probe import Probe, probe_loss
+from medjax.systems.medst.pretraining.loss import total
+from medjax.systems.medst.pretraining.schedule import Cycles, published_cycle
+from medjax.systems.medst.pretraining.updates import make_update, project, with_waiting_prototypes
 from tests.parity.handlers.medst_pretraining import (
     inputs_of,
     losses_of,

@@ -1,0 +1,1 @@
+"""The downstream tasks: stages, scores and figures."""

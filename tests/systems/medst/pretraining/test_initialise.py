@@ -1,0 +1,70 @@
+"""Where pre-training starts from."""
+
+from functools import partial
+
+import jax
+import numpy as np
+from flax import traverse_util
+
+from medjax.nn.bert import BertConfig
+from medjax.nn.vit import ViTConfig
+from medjax.systems.medst.networks.model import Films, MedST
+from medjax.systems.medst.networks.text_encoder import Tokens
+from medjax.systems.medst.pretraining.initialise import copy_view_experts, wipe
+from medjax.systems.medst.published import network_fields
+from tests.variables import draw_variables
+
+VIT = ViTConfig(image_size=8, patch_size=4, width=8, layers=2, heads=2)
+BERT = BertConfig(20, 8, 1, 2, 8, 16, 0)
+
+
+def params_of_network() -> dict:
+    model = MedST(VIT, bert_config=BERT, hidden=6, dim=4)
+    image = np.zeros((2, 8, 8, 3), np.float32)
+    ids = np.ones((2, 4), np.int32)
+    films, tokens = Films(image, image, np.ones(2, bool)), Tokens(ids, ids, ids)
+    init = partial(model.init, films=films, tokens=tokens, train=False)
+    return draw_variables(lambda key: init(key))["params"]
+
+
+def test_the_lateral_expert_starts_as_the_frontal_one() -> None:
+    params = params_of_network()
+    block = copy_view_experts(params)["image_encoder"]["network"]["blocks_1"]
+    jax.tree.map(np.testing.assert_array_equal, block["mlp"], block["lateral_mlp"])
+    jax.tree.map(np.testing.assert_array_equal, block["mlp_norm"], block["lateral_norm"])
+    assert jax.tree.structure(copy_view_experts(params)) == jax.tree.structure(params)
+
+
+def test_a_wiped_network_keeps_convolutions_and_attention_between_words_and_patches() -> None:
+    params = params_of_network()
+    before = traverse_util.flatten_dict(params, sep="/")
+    after = traverse_util.flatten_dict(wipe(jax.random.key(0), params), sep="/")
+    kept = {path for path in before if np.array_equal(before[path], after[path])}
+    network = "image_encoder/network"
+    for path in (
+        f"{network}/embedding/kernel",
+        f"{network}/positions",
+        "text_encoder/local_head/hidden/kernel",
+        "text_encoder/global_head/hidden_norm/scale",
+        "local_alignment/word_weights/input/kernel",
+    ):
+        assert path in kept, path
+    for path in (
+        f"{network}/blocks_0/attention/input/kernel",
+        "text_encoder/bert/embeddings/word/embedding",
+        "text_encoder/global_head/hidden/kernel",
+        "local_alignment/word_weights/output/kernel",
+    ):
+        assert path not in kept, path
+        assert np.std(after[path]) < 0.04, path
+    assert (np.asarray(after[f"{network}/norm/scale"]) == 1).all()
+    assert not np.any(after["text_encoder/bert/layers_0/query/bias"])
+
+
+def test_published_networks_have_the_fields_that_ours_have() -> None:
+    for is_vit in (True, False):
+        fields = network_fields(is_vit)
+        model = MedST(**fields)
+        assert all(getattr(MedST(), name) != value for name, value in fields.items()
+                   if name != "normalize_patch_context")  # fmt: skip
+        assert model.normalize_patch_context == (not is_vit)
