@@ -91,8 +91,14 @@ def center_crop(pixels: np.ndarray, size: int) -> np.ndarray:
     return np.ascontiguousarray(pixels[top : top + size, left : left + size])
 
 
-def affine(pixels: np.ndarray, degrees: float, shift: tuple[int, int], scale: float) -> np.ndarray:
-    """Rotate and scale about the centre, then shift by (right, down) pixels; nearest, fill 0.
+def affine(
+    pixels: np.ndarray,
+    degrees: float,
+    shift: tuple[int, int],
+    scale: float,
+    resampling: Image.Resampling = Image.Resampling.NEAREST,
+) -> np.ndarray:
+    """Rotate and scale about the centre, then shift by (right, down) pixels; filled with 0.
 
     The size stays. PIL wants the inverse map, from output to input coordinates.
     """
@@ -110,7 +116,7 @@ def affine(pixels: np.ndarray, degrees: float, shift: tuple[int, int], scale: fl
         -sin * back_x + cos * back_y + y,
     )
     moved = Image.fromarray(pixels).transform(
-        (width, height), Image.Transform.AFFINE, inverse, Image.Resampling.NEAREST, fillcolor=0
+        (width, height), Image.Transform.AFFINE, inverse, resampling, fillcolor=0
     )
     return np.asarray(moved)
 

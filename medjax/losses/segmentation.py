@@ -61,8 +61,14 @@ def focal_loss(
 
 
 def focal_dice(
-    logits: jax.Array, target: jax.Array, mask: jax.Array | None = None, weight: float = 10.0
+    logits: jax.Array,
+    target: jax.Array,
+    mask: jax.Array | None = None,
+    weight: float = 10.0,
+    gamma: float = 2.0,
+    smooth: float = 1.0,
 ) -> jax.Array:
     """Return `weight` times the focal loss, minus the logarithm of the whole batch's soft Dice."""
-    dice = 1 - dice_loss(jax.nn.sigmoid(at_least_float32(logits)), target, mask)
-    return weight * focal_loss(logits, target, mask) - jnp.log(dice)
+    probabilities = jax.nn.sigmoid(at_least_float32(logits))
+    dice = 1 - dice_loss(probabilities, target, mask, smooth)
+    return weight * focal_loss(logits, target, mask, gamma) - jnp.log(dice)

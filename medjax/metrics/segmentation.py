@@ -4,6 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from medjax.metrics.bootstrap import generator_for, percentile_interval, resample
+from medjax.metrics.metric import Metric
+
 
 class MaskScores(NamedTuple):
     """Of every image of a set."""
@@ -31,3 +34,30 @@ def scores_of_counts(both: np.ndarray, predicted: np.ndarray, true: np.ndarray) 
     sizes = predicted + true
     dice = np.where(positive, 2 * both / np.maximum(sizes, 1), predicted == 0)
     return MaskScores(dice, (both + 1) / (sizes - both + 1), positive)
+
+
+def mask_metrics(scores: MaskScores, finding: str, resamples: int, seed: int) -> dict[str, Metric]:
+    """Return dice (of all films, of those with and without the finding) and iou, means over films.
+
+    resamples: of films, for the intervals; 0: none.
+    """
+    parts = {
+        f"dice/{finding}": scores.dice,
+        f"dice_positive/{finding}": scores.dice[scores.positive],
+        f"dice_negative/{finding}": scores.dice[~scores.positive],
+        f"iou/{finding}": scores.union,
+    }
+    return {name: mean_metric(name, values, resamples, seed) for name, values in parts.items()}
+
+
+def mean_metric(name: str, values: np.ndarray, resamples: int, seed: int) -> Metric:
+    """Return a mean over films with its interval."""
+    n = len(values)
+    if not n:
+        return Metric(None, n=0, reason="no such film")
+    values = values.astype(np.float64)
+    low = high = None
+    if resamples:
+        drawn = resample(resamples, n, generator_for(seed, name))
+        low, high = map(float, percentile_interval(drawn @ values / n))
+    return Metric(float(values.mean()), low, high, n)

@@ -27,7 +27,7 @@ from medjax.data.xray.store import Source
 from medjax.errors import UserError
 
 NAME = "regions"
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 BOX_COLUMNS = ("x", "y", "w", "h")
 SIZE_COLUMNS = ("image_width", "image_height")
 IMAGE_NAMES, LABEL_NAMES = ("image", "dicom_id", "path"), ("label", "category_name")
@@ -161,8 +161,10 @@ def store_regions(
             "dicom_id": tfds.features.Text(),
             "label": tfds.features.Text(),
             "mask": tfds.features.Image(shape=(None, None, 1), encoding_format="png"),
+            "boxes": tfds.features.Tensor(shape=(None, 4), dtype=np.float32),
         },
-        "Places of findings on the films of the set xray, as masks of 0 and 255.",
+        "Places of findings on the films of the set xray, as masks of 0 and 255; where they were "
+        "given as boxes, also left, top, width and height of each, as shares of the film.",
         source.citation,
         source.license,
     )
@@ -178,7 +180,10 @@ def store_regions(
             buffer = io.BytesIO()
             Image.fromarray(mask * np.uint8(255)).save(buffer, "PNG")
             buffer.seek(0)
-            example = {"dicom_id": region.dicom_id, "label": region.label, "mask": buffer}
+            example = {
+                **{"dicom_id": region.dicom_id, "label": region.label, "mask": buffer},
+                "boxes": shares_of(region.boxes, mask.shape),
+            }
             yield film.split, f"{region.dicom_id}{SEPARATOR}{region.label}", example
 
     summary = write_stream(out, spec, splits, examples())
@@ -196,6 +201,16 @@ def draw(region: Region, film_shape: Any) -> np.ndarray:
     for start, length in region.runs:
         flat[start : start + length] = 1
     return np.ascontiguousarray(flat.reshape(width, height).T)
+
+
+def shares_of(boxes: Sequence[Box], shape: Sequence[int]) -> np.ndarray:
+    """Return left, top, width and height of boxes as shares of a film of (height, width) `shape`.
+
+    float32 [box, 4]
+    """
+    height, width = shape
+    pixels = np.asarray(boxes, np.float64).reshape(-1, 4)
+    return np.asarray(pixels / (width, height, width, height), np.float32)
 
 
 def read_mask(path: Path) -> np.ndarray:

@@ -7,8 +7,9 @@ import numpy as np
 
 from medjax.data.radgraph.triplets import Uncertain
 from medjax.data.radgraph.vocabulary import ENTITIES
+from medjax.data.xray.places import Places
 from medjax.run.system import BatchPlan
-from medjax.systems.medklip.data import Data, Regions
+from medjax.systems.medklip.data import Data
 from medjax.systems.medklip.labels import existence, position_candidates
 from medjax.systems.medklip.views import View, ViewOptions, evaluation_view, training_view
 
@@ -52,7 +53,7 @@ class Batches:
         """Take open data; `subset` gives the positions of a split that are used, all by default."""
         self._data, self._options, self._seed = data, options, seed
         self._subset = subset or {}
-        self._regions: dict[str, Regions] = {}
+        self._regions: dict[str, Places] = {}
         self._row_of: dict[str, dict[int, int]] = {}
         if options.targets == "region":
             for split in data.splits:

@@ -6,14 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medjax.data.boxes import nearest_mask
 from medjax.data.prepared import open_set, read_manifest
 from medjax.data.radgraph.prepare import read_triplets
 from medjax.data.radgraph.triplets import Uncertain, matrix_of
 from medjax.data.radgraph.vocabulary import ENTITIES
 from medjax.data.xray.index import label_matrix, read_index
-from medjax.data.xray.regions import NAME as REGIONS
-from medjax.data.xray.regions import read_places
+from medjax.data.xray.places import Places, open_places, placed_labels
 from medjax.data.xray.report_table import read_reports
 from medjax.errors import UserError
 from medjax.systems.medklip.labels import existence
@@ -64,21 +62,6 @@ class Films(NamedTuple):
         return np.asarray(known, np.int64)
 
 
-class Regions(NamedTuple):
-    """Where a finding is, on the films of a split that have a place for it."""
-
-    position: np.ndarray
-    """int64 [regions]: the film in the split."""
-    number: np.ndarray
-    """int64 [regions]: the record of its mask."""
-    records: Any
-
-    def mask(self, row: int, shape: Sequence[int] | None = None) -> np.ndarray:
-        """Return the mask of a region, uint8 [height, width] of 0 and 1; nearest to `shape`."""
-        mask = (self.records[int(self.number[row])]["mask"] > 0).astype(np.uint8)
-        return mask if shape is None else nearest_mask(mask, shape)
-
-
 class Data(NamedTuple):
     """Everything that a stage may read."""
 
@@ -103,14 +86,9 @@ class Data(NamedTuple):
         rows = self.splits[split].report_row
         return [self.report_texts[row] for row in rows if row != EMPTY]
 
-    def regions(self, split: str, label: str) -> Regions:
+    def regions(self, split: str, label: str) -> Places:
         """Return the places of a finding on the films of a split; none where it has no place."""
-        places = read_places(self.xray, split).get(label, {})
-        positions = {dicom: i for i, dicom in enumerate(self.splits[split].dicom_id)}
-        pairs = sorted((positions[d], number) for d, number in places.items() if d in positions)
-        position, number = np.asarray(pairs, np.int64).reshape(-1, 2).T
-        records = open_set(self.xray, REGIONS, fields=("mask",)).splits[split] if pairs else ()
-        return Regions(position, number, records)
+        return open_places(self.xray, split, label, self.splits[split].dicom_id)
 
 
 def open_klip(
@@ -133,7 +111,6 @@ def open_klip(
         UserError: a folder is not prepared, or the triplets are those of other films.
     """
     prepared = open_set(xray, "xray", fields=("image",))
-    sets = read_manifest(xray)["sets"]
     order = [s for s in ("train", "validation", "test", "all") if s in prepared.splits]
     rows: dict[str, int] = {}
     splits: dict[str, Films] = {}
@@ -155,8 +132,8 @@ def open_klip(
         )
     if triplets is not None and not any(len(films.reported) for films in splits.values()):
         raise UserError(f"{triplets}: triplets of other films than those of {xray}")
-    regions = tuple(sets[REGIONS]["labels"]) if REGIONS in sets else ()
-    return Data(splits, tuple(sets["xray"]["labels"]), tuple(rows), regions, xray, invented)
+    labels = tuple(read_manifest(xray)["sets"]["xray"]["labels"])
+    return Data(splits, labels, tuple(rows), placed_labels(xray), xray, invented)
 
 
 def _text(report: Mapping[Any, str], sections: Sequence[str]) -> str:

@@ -12,9 +12,8 @@ from ml_collections import ConfigDict
 from medjax.errors import UserError, nearest
 from medjax.losses import sigmoid_cross_entropy
 from medjax.losses.segmentation import dice_cross_entropy
-from medjax.metrics.bootstrap import generator_for, percentile_interval, resample
 from medjax.metrics.metric import Metric
-from medjax.metrics.segmentation import scores_of_counts
+from medjax.metrics.segmentation import mask_metrics, mean_metric, scores_of_counts
 from medjax.run.optim import make_optimizer
 from medjax.run.system import Aux, Batch, Outputs, System, Update, Variables
 from medjax.systems.medklip.batches import Batches
@@ -258,24 +257,5 @@ def segmentation_results(
     if "true" not in outputs:
         return {f"dice/{finding}": Metric(None, reason="the films have no places of the finding")}
     scores = scores_of_counts(outputs["both"], outputs["found"], outputs["true"])
-    parts = {
-        "loss": outputs["loss"],
-        f"dice/{finding}": scores.dice,
-        f"dice_positive/{finding}": scores.dice[scores.positive],
-        f"dice_negative/{finding}": scores.dice[~scores.positive],
-        f"iou/{finding}": scores.union,
-    }
-    return {name: mean_metric(name, values, resamples, seed) for name, values in parts.items()}
-
-
-def mean_metric(name: str, values: np.ndarray, resamples: int, seed: int) -> Metric:
-    """Return a mean over films with its interval."""
-    n = len(values)
-    if not n:
-        return Metric(None, n=0, reason="no such film")
-    values = values.astype(np.float64)
-    low = high = None
-    if resamples:
-        drawn = resample(resamples, n, generator_for(seed, name))
-        low, high = map(float, percentile_interval(drawn @ values / n))
-    return Metric(float(values.mean()), low, high, n)
+    loss = mean_metric("loss", outputs["loss"], resamples, seed)
+    return {"loss": loss} | mask_metrics(scores, finding, resamples, seed)

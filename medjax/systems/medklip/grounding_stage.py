@@ -15,7 +15,7 @@ from medjax.metrics.classification import average
 from medjax.metrics.metric import Metric
 from medjax.run.system import Batch, Outputs, System, Variables
 from medjax.systems.medklip.books import pack_books
-from medjax.systems.medklip.data import Data, Regions
+from medjax.systems.medklip.data import Data
 from medjax.systems.medklip.grounding import (
     default_threshold,
     grounding_metrics,
@@ -139,7 +139,7 @@ def films_with(
     films: Data, split: str, finding: str, outputs: Outputs, index: int
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Return attention [film, row, column] and masks of the films that have a finding's place."""
-    regions: Regions = films.regions(split, finding)
+    regions = films.regions(split, finding)
     row_of = {int(position): row for row, position in enumerate(outputs["position"])}
     pairs = [(row_of[int(p)], i) for i, p in enumerate(regions.position) if int(p) in row_of]
     patches = outputs["attention"].shape[-1]

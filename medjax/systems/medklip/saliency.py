@@ -1,17 +1,16 @@
 """Where queries look: their attention laid over films, beside the place of the finding."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.ndimage import zoom
 
-from medjax.metrics.panels import HEADER_SIZE, MARGIN, shown, text_height, wrap
+from medjax.metrics.film_page import film_page, take_evenly
+from medjax.metrics.panels import shown
 
-SIDE, GAP, COLUMNS = 1.75, 0.12, 4
-"""Inches of a film and between films; films in a row."""
 OPACITY = 0.45
 """Of the strongest attention."""
 PLACE_COLOR, PEAK_COLOR = "#56B4E9", "#000000"
@@ -49,43 +48,20 @@ def saliency_page(overlays: Sequence[Overlay], title: str) -> Figure:
 
     A cross stands where the attention is highest. Raises ValueError without an overlay.
     """
-    if not overlays:
-        raise ValueError("no film to draw")
-    columns = min(COLUMNS, len(overlays))
-    rows = -(-len(overlays) // columns)
-    width = max(2 * MARGIN + columns * SIDE + (columns - 1) * GAP, 4.5)
     legend = (
         "Colour: attention of the query, averaged over layers, each film from its lowest to its "
         "highest. Cross: highest patch. Blue line: where the finding is."
     )
-    header = "\n".join(wrap(text, width - 2 * MARGIN, HEADER_SIZE) for text in (title, legend))
-    above, caption = text_height(header, HEADER_SIZE) + 0.2, text_height("a\nb", 7) + 0.08
-    height = above + rows * (SIDE + caption + GAP) + MARGIN
-    figure = Figure(figsize=(width, height))
-    style: dict[str, Any] = {
-        "fontsize": HEADER_SIZE,
-        "ha": "center",
-        "va": "top",
-        "parse_math": False,
-    }
-    figure.text(0.5, 1 - 0.1 / height, header, **style)
-    left = (width - columns * SIDE - (columns - 1) * GAP) / 2
-    for i, overlay in enumerate(overlays):
-        row, column = divmod(i, columns)
-        x = left + column * (SIDE + GAP)
-        top = above + row * (SIDE + caption + GAP) + caption
-        place = (x / width, 1 - (top + SIDE) / height, SIDE / width, SIDE / height)
-        ax = figure.add_axes(place, xticks=[], yticks=[])
+    films, captions = [o.image for o in overlays], [_caption(o) for o in overlays]
+    figure, axes = film_page(films, captions, title, legend)
+    for ax, overlay in zip(axes, overlays):
         _draw(ax, overlay)
-        ax.set_title(_caption(overlay), fontsize=7, pad=2, linespacing=1.15, parse_math=False)
     return figure
 
 
 def _draw(ax: Axes, overlay: Overlay) -> None:
     height, width = overlay.image.shape[0], overlay.image.shape[1]
-    image = np.asarray(overlay.image).reshape(height, width)
-    ax.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    strength = spread(overlay.attention, image.shape)
+    strength = spread(overlay.attention, (height, width))
     ax.imshow(strength, cmap="inferno", alpha=OPACITY * np.sqrt(strength), vmin=0, vmax=1)
     if overlay.place is not None and overlay.place.any():
         ax.contour(overlay.place, levels=[0.5], colors=[PLACE_COLOR], linewidths=1.2)
@@ -112,6 +88,4 @@ def choose_examples(
     if placed.any():
         positive = positive[placed[positive]]
     ordered = positive[np.argsort(-scores[positive], kind="stable")]
-    if len(ordered) <= count:
-        return ordered
-    return ordered[np.linspace(0, len(ordered) - 1, count).round().astype(int)]
+    return take_evenly(ordered, count)

@@ -7,7 +7,9 @@ from PIL import Image
 
 from medjax.data.boxes import Box
 from medjax.data.prepared import open_set, read_manifest
+from medjax.data.xray.places import open_places, placed_labels, read_shares
 from medjax.data.xray.regions import Region, draw, read_boxes_table, read_places
+from medjax.errors import UserError
 from medjax.prepare import main
 
 
@@ -55,6 +57,23 @@ def test_tables_of_places_become_masks_by_split(raw, tmp_path):
     box = regions["train"][places["train"]["Mass"]["0.png"]]["mask"]
     assert box.shape == (20, 30) and (box > 0).sum() == 3 * 2 + 4 * 4
     assert (regions["test"][0]["mask"] > 0).sum() == 1
+
+
+def test_places_are_found_film_by_film(raw, tmp_path):
+    out = tmp_path / "out"
+    assert run(raw, out, "--boxes=boxes.csv", "--masks=masks.csv") == 0
+    assert placed_labels(out) == ("Edema", "Mass")
+    films = np.array(["1.png", "0.png"], object)
+    places = open_places(out, "train", "Mass", films)
+    assert places.position.tolist() == [1] and places.mask(0).sum() == 3 * 2 + 4 * 4
+    assert places.mask(0, (10, 15)).shape == (10, 15)
+    none, boxes = read_shares(out, "train", "Mass", films)
+    assert none.shape == (0, 4)
+    whole = np.array([30, 20, 30, 20])
+    np.testing.assert_allclose(boxes * whole, [[0, 0, 3, 2], [20, 10, 4, 4]], rtol=1e-6)
+    assert not any(len(film) for film in read_shares(out, "train", "Edema", films))
+    with pytest.raises(UserError, match=r"3\.png has a mask of Mass and no boxes"):
+        read_shares(out, "test", "Mass", np.array(["3.png"], object))
 
 
 def test_reports_and_studies_of_another_table_are_joined(raw, tmp_path):
