@@ -71,14 +71,17 @@ def apply_records(config: ConfigDict, named: frozenset[str]) -> list[str]:
 
 
 def _records(config: ConfigDict) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
-    """Yield (stage, part, folder, record) of what the stages to run take of converted weights."""
+    """Yield (stage, part, folder, record) of what the stages to run take of converted weights.
+
+    The part is that of the weights, "" for all of them; of one network, that which takes it.
+    """
     for stage in config.get("stages", ()):
         value = config.get(stage, {}).get("init_from")
         entries = (("", value),) if isinstance(value, str) else value or ()
-        for part, text, *_ in entries:
+        for part, text, *source_part in entries:
             record = read_record(Path(parse_source(text).name)) if text else None
             if record is not None:
-                yield stage, part, text, record
+                yield stage, (source_part or [part])[0], text, record
 
 
 def _check_network(

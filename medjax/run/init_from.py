@@ -1,7 +1,7 @@
 """Start a stage from other weights: a stage of this run, a run folder, `folder@step`, in parts."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from medjax.errors import UserError, nearest
 from medjax.run.checkpoint import Checkpoints
 from medjax.run.converted import read_record
 from medjax.run.source_name import parse_source
+from medjax.run.system import lacks_nothing
 
 Flat = dict[tuple[str, ...], Any]
 
@@ -84,29 +85,41 @@ def read_artefacts(source: Source) -> dict[str, Any]:
 def start_from(
     variables: Mapping[str, Any], init_from: str | Sequence[Sequence[str]], place: Place
 ) -> dict[str, Any]:
-    """Return `variables` with the values that `init_from` names.
+    """Return `variables` with the values that `init_from` names, as `named_weights` finds them."""
+    flat: Flat = traverse_util.flatten_dict(dict(variables))
+    return traverse_util.unflatten_dict({**flat, **named_weights(variables, init_from, place)})
 
-    init_from: "" (keep all), one source (all variables must be in it), or pairs
+
+def named_weights(
+    variables: Mapping[str, Any],
+    init_from: str | Sequence[Sequence[str]],
+    place: Place,
+    may_lack: Callable[[tuple[str, ...]], bool] = lacks_nothing,
+) -> Flat:
+    """Return the values that `init_from` names for `variables`, by their paths.
+
+    init_from: "" (none), one source (all variables must be in it), or pairs
     (part, source) / triples (part, source, part of the source), a part being a path such as
     "ehr" or "encoder/ecg" under which everything is taken, parameters and statistics. A converted
-    folder that holds one network is taken whole for a part.
+    folder that holds one network is taken whole for a part. A later entry wins.
+    may_lack: path -> whether a source may be without it.
 
     Raises:
         UserError: names are missing in the source or have another shape; they are listed.
     """
-    if not init_from:
-        return dict(variables)
-    entries = [("", init_from, "")] if isinstance(init_from, str) else init_from
+    entries = [("", init_from, "")] if isinstance(init_from, str) and init_from else init_from
     flat: Flat = traverse_util.flatten_dict(dict(variables))
-    for entry in entries:
+    found: Flat = {}
+    for entry in entries or ():
         part, text = entry[0], entry[1]
         source = find_source(text, place)
         record = read_record(source.folder)
         own = "" if record and record["is_network"] else part
         source_part = entry[2] if len(entry) > 2 else own
         given = traverse_util.flatten_dict(read_variables(source))
-        flat = take_part(flat, given, part, source_part, f"{place.stage}.init_from ({text})")
-    return traverse_util.unflatten_dict(flat)
+        what = f"{place.stage}.init_from ({text})"
+        found |= take_part(flat, given, part, source_part, what, may_lack)
+    return found
 
 
 def joined(
@@ -135,12 +148,19 @@ def fitting(shapes: Mapping[str, Any], source: Source) -> dict[str, Any]:
         UserError: the model has other variables than the weights; they are listed.
     """
     given = traverse_util.flatten_dict(read_variables(source))
-    flat = take_part(traverse_util.flatten_dict(dict(shapes)), given, "", "", str(source.folder))
-    return traverse_util.unflatten_dict(flat)
+    flat = traverse_util.flatten_dict(dict(shapes))
+    return traverse_util.unflatten_dict(take_part(flat, given, "", "", str(source.folder)))
 
 
-def take_part(flat: Flat, given: Flat, part: str, source_part: str, what: str) -> Flat:
-    """Replace everything under `part` in every collection by what `given` has at `source_part`."""
+def take_part(
+    flat: Flat,
+    given: Flat,
+    part: str,
+    source_part: str,
+    what: str,
+    may_lack: Callable[[tuple[str, ...]], bool] = lacks_nothing,
+) -> Flat:
+    """Return what `given` has at `source_part` for everything under `part` in every collection."""
     prefix = tuple(part.split("/")) if part else ()
     source_prefix = tuple(source_part.split("/")) if source_part else ()
     wanted = [path for path in flat if path[1 : 1 + len(prefix)] == prefix]
@@ -150,22 +170,25 @@ def take_part(flat: Flat, given: Flat, part: str, source_part: str, what: str) -
             f"{what}: this model has no part {part!r}; it has {', '.join(parts)}"
             + nearest(part, parts)
         )
-    new, missing, misshapen = dict(flat), [], []
+    found: Flat = {}
+    missing, misshapen = [], []
     for path in wanted:
         name = (path[0], *source_prefix, *path[1 + len(prefix) :])
         if name not in given:
+            if may_lack(path):
+                continue
             missing.append("/".join(name))
         elif np.shape(given[name]) != np.shape(flat[path]):
             shapes = f"{np.shape(given[name])} for {np.shape(flat[path])}"
             misshapen.append(f"{'/'.join(name)} {shapes}")
         else:
-            new[path] = jax.numpy.asarray(given[name], dtype=flat[path].dtype)
+            found[path] = jax.numpy.asarray(given[name], dtype=flat[path].dtype)
     if missing or misshapen:
         raise UserError(
             f"{what}: {listed('missing', missing)}{listed('of another shape', misshapen)}"
             f"of {len(wanted)} names; give matching model options, or name the parts to take"
         )
-    return new
+    return found
 
 
 def listed(word: str, names: Sequence[str]) -> str:

@@ -129,10 +129,12 @@ class Stage:
         return system, init_from.fitting(shapes, source)
 
     def initial_variables(self, system: System, resident: Mapping[str, jax.Array]) -> Variables:
-        """Return fresh variables, with what `init_from` names put in."""
+        """Return the variables before the first step: fresh ones and what `init_from` names."""
         example = with_resident(self.example_batch(system), resident)
-        variables = call_once(system.init, self.key, example)
-        return init_from.start_from(variables, self.options.init_from, self.place)
+        fresh = call_once(system.init, self.key, example)
+        wanted = self.options.init_from
+        given = init_from.named_weights(fresh, wanted, self.place, system.may_lack)
+        return system.begin(jax.random.fold_in(self.key, 3), fresh, given)
 
     def example_batch(self, system: System) -> dict[str, Any]:
         """Return the first batch at hand, for its shapes."""

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import optax
+from flax import traverse_util
 from matplotlib.figure import Figure
 
 from medjax.metrics.metric import Metric
@@ -32,6 +33,9 @@ from medjax.metrics.tables import Table
 
 Variables = Mapping[str, Any]
 """Flax variables: {"params": ..., and any mutable collections such as "batch_stats"}."""
+
+Given = Mapping[tuple[str, ...], Any]
+"""{path of a variable, ("params", "encoder", ...): array} that `init_from` names."""
 
 Batch = Mapping[str, Any]
 """Arrays (numpy on the host, JAX on a device) with one leading batch axis, always with a boolean
@@ -76,6 +80,18 @@ class BatchPlan(NamedTuple):
 def identity(variables: Variables) -> Variables:
     """The projection of a system that has none."""
     return variables
+
+
+def put_in(key: jax.Array, fresh: Variables, given: Given) -> Variables:
+    """The beginning of most systems: what is given in place of what is fresh."""
+    del key
+    return traverse_util.unflatten_dict({**traverse_util.flatten_dict(dict(fresh)), **given})
+
+
+def lacks_nothing(path: tuple[str, ...]) -> bool:
+    """The `may_lack` of a system whose weights must be whole."""
+    del path
+    return False
 
 
 def no_plots(
@@ -185,6 +201,12 @@ class System(NamedTuple):
     joinable: Callable[[Outputs], Outputs] = as_they_are
     """Outputs of one batch, padding rows removed -> arrays that can be joined end to end with those
     of other batches: where time axes differ in length, one row a predicted hour, say."""
+    begin: Callable[[jax.Array, Variables, Given], Variables] = put_in
+    """(key, fresh variables, what `init_from` gives) -> the variables before the first step; once,
+    on the host: for weights of other files, and for what follows from weights that are given."""
+    may_lack: Callable[[tuple[str, ...]], bool] = lacks_nothing
+    """Path of a variable -> whether the weights of `init_from` may be without it; `begin` then
+    says what stands there."""
     project: Callable[[Variables], Variables] = identity
     """Applied to the variables before each step (normalised prototypes)."""
     splits: tuple[str, ...] = ("train", "validation", "test")

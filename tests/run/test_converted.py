@@ -55,6 +55,12 @@ def test_a_part_brings_the_fields_that_it_bears_and_no_others(weights, part, dim
     assert config.fusion.model.to_dict() == {"dim": dim, "squeeze_mean": "masked"}
 
 
+def test_a_part_under_another_name_brings_the_fields_of_its_own(weights):
+    config = config_of(None)
+    config.fusion.init_from = (("backbone", str(weights), "encoder"),)
+    assert apply_records(config, frozenset()) == [] and config.fusion.model.dim == 256
+
+
 def test_a_field_that_the_user_names_wins_with_a_warning(weights):
     config = config_of(f"{weights}@0")
     (warning,) = apply_records(config, frozenset({"fusion.model.squeeze_mean"}))
