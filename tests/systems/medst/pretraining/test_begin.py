@@ -16,31 +16,16 @@ from medjax.run.sharding import make_mesh
 from medjax.run.stage import Stage
 from medjax.run.words import load_config
 from medjax.systems.medst import system
-from medjax.systems.medst.convert import CONVERTER, idle, shapes
+from medjax.systems.medst.convert import CONVERTER, shapes
 from medjax.systems.medst.networks.backbones import SMALL_VITS
-from medjax.systems.medst.recognise import RECIPE
 from medjax.weights import torchvision
 from medjax.weights.files import read_weights, write_weights
+from tests.systems.medst.checkpoints import BERT, SIDE, TEXT, drawn, model_of, write_checkpoint
 
 ROOT = Path(__file__).parents[4]
 CONFIG = ROOT / "configs" / "medst.py"
-BERT = ROOT / "tests" / "weights" / "recorded" / "tiny_bert"
-SIDE = 32
-TEXT = {"width": 16, "heads": 2, "feedforward": 24, "max_positions": 20, "layers": 1}
 FIELDS = {f"pretrain.model.text.{name}": str(value) for name, value in TEXT.items()}
 FIELDS |= {"data.max_tokens": "20", "text.bert_dir": str(BERT)}
-CHECKPOINT = {
-    "backbone": "vit_pico_patch8",
-    "image_size": SIDE,
-    "dim": 8,
-    "head_hidden": 16,
-    "prototypes": 5,
-    "text_layers": 1,
-    "text_width": 16,
-    "text_feedforward": 24,
-    "max_positions": 20,
-    "vocabulary": 43,
-}
 NETWORK, WORDS = "params/image_encoder/network", "params/text_encoder/bert"
 BLOCK = f"{NETWORK}/blocks_0"
 FROM_IMAGES = "image_encoder/network:"
@@ -79,16 +64,6 @@ def by_path(variables: dict) -> Arrays:
     return traverse_util.flatten_dict(variables, sep="/")
 
 
-def drawn(names: dict[str, tuple[int, ...]]) -> Arrays:
-    generator = np.random.default_rng(3)
-    return {
-        name: np.array(7, np.int64)
-        if name.endswith("num_batches_tracked")
-        else generator.normal(1, 0.3, shape).astype(np.float32)
-        for name, shape in names.items()
-    }
-
-
 @pytest.fixture(scope="module")
 def vit(tmp_path_factory) -> tuple[Path, Arrays]:
     """A converted transformer of timm's names, and its parameters by our paths."""
@@ -105,19 +80,17 @@ def vit(tmp_path_factory) -> tuple[Path, Arrays]:
     return folder / "weights", {f"{NETWORK}/{name}": array for name, array in params.items()}
 
 
-def checkpoint(folder: Path, method: str) -> tuple[Path, Arrays]:
+def converted(folder: Path, method: str) -> tuple[Path, Arrays]:
     """A converted checkpoint, and its variables by our paths."""
-    model = RECIPE | CHECKPOINT | {"method": method}
-    tensors = drawn(shapes(model))
-    file, converted = folder / f"{method}.ckpt", folder / method
-    write_weights(file, tensors | idle(model), {"epoch": 3}, "state_dict")
-    assert convert(["medst", f"--from={file}", f"--to={converted}"]) == 0
-    return converted, by_path(from_torch(CONVERTER.layers(model), tensors))
+    file, tensors = write_checkpoint(folder, method)
+    assert convert(["medst", f"--from={file}", f"--to={folder / method}"]) == 0
+    read = {name: tensors[name] for name in shapes(model_of(method))}
+    return folder / method, by_path(from_torch(CONVERTER.layers(model_of(method)), read))
 
 
 @pytest.fixture(scope="module")
 def mgca(tmp_path_factory) -> tuple[Path, Arrays]:
-    return checkpoint(tmp_path_factory.mktemp("weights"), "mgca")
+    return converted(tmp_path_factory.mktemp("weights"), "mgca")
 
 
 def bert_params() -> Arrays:
@@ -213,7 +186,7 @@ def test_mgca_brings_how_it_reads_texts_unless_told_otherwise(mgca, films) -> No
 
 
 def test_a_checkpoint_of_medst_goes_on_with_its_own_lateral_experts(begin, tmp_path) -> None:
-    folder, theirs = checkpoint(tmp_path, "medst")
+    folder, theirs = converted(tmp_path, "medst")
     found = begin({"pretrain.init_from": str(folder)})
     assert found.keys() == theirs.keys()
     assert_same(found, theirs, found)
@@ -228,8 +201,8 @@ def test_without_files_the_lateral_experts_are_the_frontal_ones_too(begin, fresh
 
 def test_a_network_that_lacks_more_than_lateral_experts_is_refused(begin, vit, tmp_path) -> None:
     file = tmp_path / "cut.ckpt"
-    model = RECIPE | CHECKPOINT | {"method": "mgca"}
-    cut = {n: x for n, x in drawn(shapes(model)).items() if "blocks.0.attn.qkv" not in n}
+    whole = drawn(shapes(model_of("mgca")))
+    cut = {n: x for n, x in whole.items() if "blocks.0.attn.qkv" not in n}
     write_weights(file, cut, {}, "state_dict")
     argv = ["medst", f"--from={file}", f"--to={tmp_path / 'cut'}"]
     assert convert(argv) == 1 and convert([*argv, "--partial"]) == 0
