@@ -10,6 +10,14 @@ from ml_collections import ConfigDict, config_dict
 
 from medjax.systems.medst.choices import CHOICES as CHOICES
 from medjax.systems.medst.finish import finish as finish
+from medjax.systems.medst.recipes import (
+    PERCENTS,
+    fine_tuning,
+    optimizer,
+    probing,
+    segmenting,
+    training,
+)
 from medjax.systems.medst.tasks.zero_shot import NEGATIVE, POSITIVE
 
 
@@ -38,6 +46,8 @@ def get_config() -> ConfigDict:
     config.data.ms_cxr_t_dir = config_dict.placeholder(str)
     config.data.rsna_dir = config_dict.placeholder(str)
     config.data.covidx_dir = config_dict.placeholder(str)
+    config.data.siim_dir = config_dict.placeholder(str)
+    config.data.chexpert_dir = config_dict.placeholder(str)
     config.data.image = ConfigDict({"canvas": 256, "crop": 224})  # pixels of a film, of a view
     config.data.max_tokens = 112  # of a report; the end of a longer one is lost
     config.data.series_length = 4  # most studies of a sequence
@@ -45,17 +55,15 @@ def get_config() -> ConfigDict:
     config.data.sequence_unit = "study"  # or "image": several films of a study are neighbours
     config.data.keep_decimals = True  # False: 4.5 is torn apart
     config.data.align_laterals = True  # False: laterals beside films of other studies
+    config.data.mask_geometry = "as_image"  # or "padded": of films that are no squares elsewhere
     config.data.fraction = 1.0  # of the training sequences
     config.data.fraction_unit = "chunk"
     config.data.demo = ConfigDict({"patients": 500, "rsna": 300, "covidx": 200})
-    config.data.demo.update({"seed": 0, "width": 66})
+    config.data.demo.update({"siim": 300, "chexpert": 300, "seed": 0, "width": 66})
 
     # Where the vocabulary of word pieces comes from: "bert" (of `bert_dir`), or "captions".
     config.text = ConfigDict({"vocabulary": "bert"})
     config.text.bert_dir = config_dict.placeholder(str)  # Bio_ClinicalBERT's
-    # What a text encoder starts from that `init_from` does not bring: the first layers of
-    # `bert_dir`, where that is named, or "random".
-    config.text.init = "bert"
 
     config.pretrain = pretraining()
     config.pretrain_legacy = pretraining()
@@ -69,6 +77,8 @@ def get_config() -> ConfigDict:
     for percent in PERCENTS:
         config[f"covidx_{percent}"] = probing("covidx", percent / 100)
         config[f"covidx_finetune_{percent}"] = fine_tuning("covidx", percent / 100)
+        for films in ("siim", "rsna"):
+            config[f"segment_{films}_{percent}"] = segmenting(films, percent / 100)
 
     # Every stage once for each seed; (): only for `seed` above. One after another ("loop"), all in
     # one compiled step ("vmap"), or as is faster: vmap on accelerators, else loop ("auto").
@@ -97,11 +107,7 @@ def get_config() -> ConfigDict:
 def pretraining() -> ConfigDict:
     """Return the stage that brings films and reports together."""
     s = reading("pretrain")
-    # None: random. image_encoder/network:DIR: a converted vision transformer, such as DeiT's.
-    # DIR: converted weights of MedST, or of MGCA, of which both encoders are taken.
     s.init_from = config_dict.placeholder(object)
-    s.view_expert_init = "copy"  # lateral experts start as the frontal ones; or "random"
-    s.keep_pretrained_init = True  # False: encoders of other files are drawn anew
     s.model.freeze_text = False
     x = s.loss = ConfigDict({"lambda_ita": 1.0, "lambda_local": 1.0, "lambda_temporal": 1.0})
     x.lambda_proto = 1.0  # of MGCA, in place of the temporal loss
@@ -161,40 +167,13 @@ def pairwise_classifying() -> ConfigDict:
     return s
 
 
-def probing(films: str, share: float) -> ConfigDict:
-    """Return the stage that trains a linear layer on the frozen encoder."""
-    s = ConfigDict({"kind": "classification", "films": films})
-    s.model = ConfigDict({"backbone": "vit_base_patch16_224", "width": 64})
-    s.model.update({"hidden": 0, "dropout": 0.0})  # of a layer between; 0: none
-    s.model.update({"batch_statistics": "global", "groups": 1})
-    s.init_from = config_dict.placeholder(object)  # one source, or parts, as here
-    s.init_from = (("encoder/network", "pretrain", "image_encoder/network"),)
-    s.optimizer = optimizer(5e-4, 1e-6)
-    s.optimizer.schedule = "constant"
-    s.train = training(epochs=200, batch=96, evaluation_batch=96)
-    s.train.patience = 10
-    s.train.backbone_trainable = False
-    s.train.train_fraction = share  # of the training films
-    s.train.train_fraction_seed = 42
-    return s
-
-
-def fine_tuning(films: str, share: float) -> ConfigDict:
-    """Return the stage that trains all of the encoder: not in the paper."""
-    s = probing(films, share)
-    s.optimizer = optimizer(5e-5, 0.05)
-    s.optimizer.update({"schedule": "warmup_cosine", "warmup_steps": 0, "warmup_fraction": 0.1})
-    s.optimizer.update({"warmup_learning_rate": 0.0, "final_learning_rate": 0.0})
-    s.train.update({"backbone_trainable": True, "epochs": 50, "global_batch_size": 48})
-    return s
-
-
 def reading(kind: str) -> ConfigDict:
     """Return what every stage has that uses the pre-training's network: the published one."""
     s = ConfigDict({"kind": kind})
     m = s.model = ConfigDict({"method": "medst"})  # or "mgca"
     m.backbone = "vit_base_patch16_224"  # MGCA also "resnet50"
     m.width = 64  # channels of a ResNet's first stage
+    m.resnet_side = 299  # pixels to which a ResNet's films are brought
     m.update({"dim": 128, "head_hidden": 2048})
     m.text = ConfigDict({"layers": 6, "width": 768, "heads": 12, "feedforward": 3072})
     m.text.update({"max_positions": 512, "dropout": 0.1})
@@ -211,30 +190,6 @@ def reading(kind: str) -> ConfigDict:
     return s
 
 
-def optimizer(rate: float, decay: float) -> ConfigDict:
-    """Return AdamW; all parameters decay, as published."""
-    o = ConfigDict({"name": "adamw", "learning_rate": rate, "b1": 0.9, "b2": 0.999, "eps": 1e-8})
-    o.update({"weight_decay": decay, "decay_rule": "all", "momentum": 0.0, "clip_norm": 0.0})
-    return o
-
-
-def training(epochs: int, batch: int, evaluation_batch: int) -> ConfigDict:
-    """Return a `train` section that keeps the weights of the lowest validation loss."""
-    t = ConfigDict({"epochs": epochs, "global_batch_size": batch})
-    t.update({"evaluation_batch_size": evaluation_batch, "accumulation": 1})
-    t.evaluate_every = 1  # epochs
-    t.validation_split = "validation"
-    t.final_splits = ("validation", "test")
-    t.update({"monitor": "loss", "monitor_mode": "min"})
-    t.patience = 0  # evaluations without a better monitored value; 0: never stop early
-    t.plateau = ConfigDict({"factor": 1.0, "patience": 10, "threshold": 1e-4})
-    t.epoch_order = "train_then_validate"
-    t.on_not_finite = "stop"  # or "skip"
-    t.save_every = 1000  # steps, besides at every evaluation; 0: only there
-    t.log_every = 10  # steps
-    return t
-
-
 # Sizes
 
 
@@ -243,6 +198,7 @@ def smoke(config: ConfigDict) -> None:
     config.size = "smoke"
     small(config, epochs=1)
     config.data.demo.update({"patients": 60, "rsna": 30, "covidx": 30, "width": 40})
+    config.data.demo.update({"siim": 30, "chexpert": 30})
     config.data.image.update({"canvas": 40, "crop": 32})
     config.data.max_tokens = 32
     config.evaluation.resamples = 20
@@ -250,6 +206,9 @@ def smoke(config: ConfigDict) -> None:
     for name in NETWORKS:
         config[name].model.update({"backbone": "vit_pico_patch8", "dim": 8, "head_hidden": 16})
         config[name].model.text.update({"layers": 1, "width": 16, "heads": 2, "feedforward": 32})
+    for name in SEGMENTING:
+        config[name].model.update({"backbone": "vit_pico_patch8", "setr_features": (8, 8, 8)})
+        config[name].model.unet_features = (8,) * 5
     config.temporal_images.update({"folds": (2,), "seeds": (42,)})
     config.pairwise.train.epochs = 1
     config.pairwise.model.update({"backbone": "vit_pico_patch8", "fusion_blocks": 1})
@@ -282,6 +241,13 @@ def small(config: ConfigDict, epochs: int) -> None:
         config[name].model.backbone = "vit_nano_patch16"
         config[name].train.update({"epochs": 2 * epochs, "global_batch_size": 32})
         config[name].optimizer.learning_rate = 1e-3
+    for name in SEGMENTING:
+        config[name].model.update(
+            {"backbone": "vit_nano_patch16", "setr_features": (64, 32, 16, 8)}
+        )
+        config[name].model.unet_features = (64, 32, 16, 8, 8)
+        config[name].train.update({"epochs": 2 * epochs, "patience": 0})
+        config[name].optimizer.learning_rate = 2e-3
     config.pairwise.model.backbone = "vit_nano_patch16"
     config.pairwise.optimizer.learning_rate = 2e-3
     config.pairwise.train.update({"epochs": 5 * epochs, "global_batch_size": 32, "patience": 0})
@@ -325,6 +291,16 @@ def covidx_finetune(config: ConfigDict) -> None:
     config.stages = ("pretrain", *(f"covidx_finetune_{percent}" for percent in PERCENTS))
 
 
+def segment_siim(config: ConfigDict) -> None:
+    """Pre-training, then masks of pneumothorax on 1, 10 and 100 % of SIIM's training films."""
+    config.stages = ("pretrain", *(f"segment_siim_{percent}" for percent in PERCENTS))
+
+
+def segment_rsna(config: ConfigDict) -> None:
+    """Pre-training, then masks of pneumonia on 1, 10 and 100 % of RSNA's training films."""
+    config.stages = ("pretrain", *(f"segment_rsna_{percent}" for percent in PERCENTS))
+
+
 def word_order(config: ConfigDict) -> None:
     """The text encoder with positions and without them, each pre-trained, on pairs of sentences."""
     config.stages = ("pretrain", "temporal_sentences", "pretrain_legacy", "sentences_legacy")
@@ -344,13 +320,27 @@ def mgca(config: ConfigDict) -> None:
             config[name].optimizer.learning_rate = 2e-5
 
 
-PERCENTS = (1, 10, 100)
+def resnet50(config: ConfigDict) -> None:
+    """MGCA on a ResNet-50, the other of its image encoders; a small one in small runs."""
+    mgca(config)
+    small = {"smoke": ("resnet10", 4), "demo": ("resnet10", 16)}
+    backbone, width = small.get(config.size, ("resnet50", 64))
+    for name in NETWORKS:
+        config[name].model.update({"backbone": backbone, "width": width})
+        if config.size in small:
+            config[name].model.resnet_side = config.data.image.crop
+
+
 COVIDX = tuple(f"covidx{kind}_{n}" for kind in ("", "_finetune") for n in PERCENTS)
+SEGMENTING = tuple(f"segment_{films}_{n}" for films in ("siim", "rsna") for n in PERCENTS)
 PRETRAINING = ("pretrain", "pretrain_legacy")
 READING = ("temporal_images", "temporal_sentences", "sentences_legacy", "zeroshot_rsna")
 NETWORKS = (*PRETRAINING, *READING)
 SIZES = (smoke, demo, published)
-TASKS = (pretrain, temporal, zeroshot_rsna, pairwise, word_order, covidx, covidx_finetune)
-METHODS = (mgca,)
+TASKS = (
+    *(pretrain, temporal, zeroshot_rsna, pairwise, word_order, covidx, covidx_finetune),
+    *(segment_siim, segment_rsna),
+)
+METHODS = (mgca, resnet50)
 WORDS = {f.__name__: f for f in (*SIZES, *TASKS, *METHODS)}
-GROUPS = {"task": tuple(f.__name__ for f in TASKS), "method": ("mgca",)}
+GROUPS = {"task": tuple(f.__name__ for f in TASKS), "method": ("mgca", "resnet50")}

@@ -157,8 +157,7 @@ def convert(
     table = converter.layers(model)
     expected = _of_parts(converter.shapes(model), table, parts)
     left = [name for name in given if name.startswith(converter.left_out or "\0")]
-    unread = converter.idle(model)
-    idle = [name for name in given if name in unread]
+    idle = [name for name in given if name in converter.idle(model)]
     known = {*expected, *left, *idle}
     unexpected = [name for name in given if name not in known]
     misshapen = [

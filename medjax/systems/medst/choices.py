@@ -1,5 +1,6 @@
 """The values that the fields of configs/medst.py may take, by the end of a field's name."""
 
+from medjax.systems.medst.data.masks import GEOMETRIES
 from medjax.systems.medst.data.sequences import UNITS
 from medjax.systems.medst.networks.backbones import BACKBONES
 from medjax.systems.medst.networks.of_stage import METHODS
@@ -11,21 +12,21 @@ from medjax.text.words import AGGREGATIONS
 CHOICES = {
     "compat": ("default", "published"),
     "text.vocabulary": ("bert", "captions"),
-    "text.init": ("bert", "random"),
-    "view_expert_init": ("copy", "random"),
     "sequence_unit": UNITS,
     "fraction_unit": ("chunk",),
     "kind": (
         *("pretrain", "temporal_images", "temporal_sentences", "zero_shot", "pairwise"),
-        "classification",
+        *("classification", "segmentation"),
     ),
-    "zeroshot_rsna.films": ("rsna",),
+    "films": ("rsna", "covidx", "siim", "chexpert"),
+    "mask_geometry": GEOMETRIES,
+    "loss.negatives": ("global", "per_group"),
+    "train.negatives": ("all", "as_positives"),
     "method": tuple(METHODS),
     "backbone": BACKBONES,
     "text_positions": POSITIONS,
     "word_aggregation": AGGREGATIONS,
     "batch_statistics": ("global", "per_group"),
-    "negatives": ("global", "per_group"),
     "sinkhorn_scope": ("global", "per_group"),
     "same_study_negatives": ("excluded", "included"),
     "loss.similarity": SIMILARITIES,

@@ -7,15 +7,20 @@ from ml_collections import ConfigDict
 from medjax.errors import UsageError
 from medjax.run.compat import set_unless_named
 from medjax.run.config import flatten
-from medjax.run.converted import apply_records
-from medjax.systems.medst.networks.backbones import is_transformer
+from medjax.run.source_name import parse_source
+from medjax.systems.medst.networks.backbones import (
+    TRANSFORMERS,
+    backbone_of,
+    is_transformer,
+    stages_of,
+)
 from medjax.systems.medst.published import fields
-from medjax.systems.medst.starts import check_bert, reads_bert, source_of, start_across_methods
 
 READERS = ("temporal_images", "temporal_sentences", "zero_shot")
 """Kinds of stages whose network is that of the stage that they take weights of."""
-ON_BACKBONE = ("pairwise", "classification")
+ON_BACKBONE = ("pairwise", "classification", "segmentation")
 """Kinds of stages of which the backbone alone is."""
+NAMES = ", ".join(TRANSFORMERS)
 
 
 def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
@@ -27,12 +32,6 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
     kinds = {name: config[name].kind for name in config if is_stage(config[name])}
     if config.compat == "published":
         set_unless_named(config, fields(config, kinds), named)
-    if config.weights is not None:
-        read_with(config, kinds, named)
-    for name in config.stages:
-        if kinds[name] == "pretrain":
-            start_across_methods(config[name])
-    apply_records(config, named)  # what reads with a stage's network follows that stage
     for name, kind in kinds.items():
         source = source_of(config[name])
         if source in kinds and kind in READERS:
@@ -41,20 +40,48 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
             follow = {f"{name}.model.{n}": value for n, value in same.items() if n in known}
             set_unless_named(config, follow, named)
         elif source in kinds and kind in ON_BACKBONE:
-            kept = [field for field in ("backbone", "width") if field in config[name].model]
+            kept = [
+                field
+                for field in ("backbone", "width", "resnet_side")
+                if field in config[name].model
+            ]
             same = {f"{name}.model.{field}": config[source].model[field] for field in kept}
             set_unless_named(config, same, named)
+    if config.weights is not None:
+        read_with(config, kinds, named)
     if config.size == "published":
         check_data_named(config)
     for name in config.stages:
         if kinds[name] == "pretrain":
             check_pretraining(config, name)
-    return starts_from_nothing(config, kinds)
+        elif kinds[name] == "pairwise":
+            check_pairs(config, name)
+        elif kinds[name] == "segmentation":
+            check_segmentation(config, name)
+    return []
+
+
+def check_pairs(config: ConfigDict, name: str) -> None:
+    """Raise UsageError where pairs of films are to be read by a ResNet."""
+    backbone = config[name].model.backbone
+    if not is_transformer(backbone):
+        raise UsageError(
+            f"config.{name}.model.backbone={backbone}: pairs of films are read by a vision "
+            f"transformer, unlike those of other tasks; use one of {NAMES}"
+        )
 
 
 def is_stage(value: Any) -> bool:
     """Whether a value of a config is a stage."""
     return isinstance(value, ConfigDict) and "kind" in value
+
+
+def source_of(stage: ConfigDict) -> str:
+    """Return the first source that a stage starts from, "" without one."""
+    given = stage.init_from
+    if not given:
+        return ""
+    return parse_source(given if isinstance(given, str) else given[0][1]).name
 
 
 def read_with(config: ConfigDict, kinds: dict[str, str], named: frozenset[str]) -> None:
@@ -77,17 +104,6 @@ def read_with(config: ConfigDict, kinds: dict[str, str], named: frozenset[str]) 
             config[name].init_from = tuple((e[0], config.weights, *e[2:]) for e in given)
 
 
-def starts_from_nothing(config: ConfigDict, kinds: dict[str, str]) -> list[str]:
-    """Return a warning for every pre-training that starts without the paper's image encoder."""
-    return [
-        f"stage {name}'s image encoder starts from random weights, the paper's from DeiT's: get "
-        "timm's deit_base_patch16_224, run `python -m medjax.convert torchvision --from=FILE "
-        f"--to=FOLDER` and give --config.{name}.init_from=image_encoder/network:FOLDER"
-        for name in config.stages
-        if config.size == "published" and kinds[name] == "pretrain" and not config[name].init_from
-    ]
-
-
 def check_data_named(config: ConfigDict) -> None:
     """Raise UsageError where the published recipe has no data to read."""
     if config.data.dir is None and any(config[n].kind == "pretrain" for n in config.stages):
@@ -107,12 +123,10 @@ def check_pretraining(config: ConfigDict, name: str) -> None:
             "(config.json, vocab.txt and weights, of Bio_ClinicalBERT for what the paper did), or "
             "another --config.text.vocabulary; use one of bert, captions"
         )
-    if reads_bert(config, config[name]):
-        check_bert(config, name)
     if model.method == "medst" and not is_transformer(model.backbone):
         raise UsageError(
             f"config.{name}.model.backbone={model.backbone}: MedST reads two views with a vision "
-            "transformer; a ResNet is MGCA's (the word mgca)"
+            f"transformer, and a ResNet is MGCA's (the word resnet50); use one of {NAMES}"
         )
     if config.data.max_tokens > model.text.max_positions:
         raise UsageError(
@@ -124,4 +138,24 @@ def check_pretraining(config: ConfigDict, name: str) -> None:
         raise UsageError(
             f"config.{name}: batches of {batch} and {config[name].train.evaluation_batch_size} "
             f"rows have no {groups} equal groups"
+        )
+
+
+def check_segmentation(config: ConfigDict, name: str) -> None:
+    """Raise UsageError where the decoder's stages do not lead back to single pixels."""
+    model, side = config[name].model, config.data.image.crop
+    backbone = backbone_of(model.backbone, side)
+    if isinstance(backbone, str):
+        stages = stages_of(backbone)
+        if len(model.unet_features) != stages + 1 or side % 2 ** (stages + 1):
+            raise UsageError(
+                f"config.{name}.model.unet_features has {len(model.unet_features)} numbers: "
+                f"{backbone} needs {stages + 1}, each of which doubles the map, and a side "
+                f"(config.data.image.crop, {side}) that is a multiple of {2 ** (stages + 1)}"
+            )
+    elif 2 ** len(model.setr_features) != backbone.patch_size:
+        raise UsageError(
+            f"config.{name}.model.setr_features has {len(model.setr_features)} numbers, each of "
+            f"which doubles the map: patches of {backbone.patch_size} pixels need "
+            f"{backbone.patch_size.bit_length() - 1}"
         )

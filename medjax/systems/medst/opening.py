@@ -24,20 +24,20 @@ from medjax.systems.medst.data.temporal_pairs import (
 )
 from medjax.systems.medst.data.texts import TextReader, open_wordpiece
 from medjax.systems.medst.data.views import ViewOptions
-from medjax.systems.medst.demo import prepare_demo
-from medjax.systems.medst.starts import text_source
+from medjax.systems.medst.demo import COLLECTIONS, FILMS, MS_CXR_T, prepare_demo
 from medjax.text.wordpiece import make_wordpiece
 
 ALL = "all"
 """The split of a task that is scored over everything there is."""
-FILMS = "films"
-SOURCES = {FILMS: "mimic_cxr", "ms_cxr_t": "ms_cxr_t", "rsna": "rsna", "covidx": "covidx"}
+SOURCES = {FILMS: "mimic_cxr", MS_CXR_T: MS_CXR_T, **{name: name for name in COLLECTIONS}}
 """Set -> the source that prepares it; `data.<set>_dir` names its folder, `data.dir` the films."""
+PREPARED_WITH = {"rsna": " --mgca_split", "chexpert": " --frontal"}
+"""Set -> options of its preparation."""
 READ_BY = {
     "pretrain": FILMS,
-    "temporal_images": "ms_cxr_t",
-    "temporal_sentences": "ms_cxr_t",
-    "pairwise": "ms_cxr_t",
+    "temporal_images": MS_CXR_T,
+    "temporal_sentences": MS_CXR_T,
+    "pairwise": MS_CXR_T,
 }
 """Kind of stage -> the set that it reads, for those that do not say it in `films`."""
 
@@ -46,17 +46,15 @@ class Opened:
     """Everything that a stage may read; each set is opened when a stage first asks for it."""
 
     def __init__(self, config: ConfigDict, workdir: Path) -> None:
-        """Find the folders of what the run's stages read; the demo's where none is named.
+        """Find the folders of what the run's stages read; where none is named, the demo's.
 
         Raises:
             UserError: a folder is not named and the run is no demo.
         """
         self.options = config.data
         self.invented = config.data.dir is None and config.size != "published"
+        self._demo = workdir / "demo"
         self._folders: dict[str, Path] = {}
-        if self.invented:
-            demo = prepare_demo(workdir / "demo", config.data.demo)
-            self._folders = {name: getattr(demo, name) for name in SOURCES}
         for name in SOURCES:
             given = config.data[field_of(name)]
             if given is not None:
@@ -70,11 +68,13 @@ class Opened:
         Raises:
             UserError: it is not named.
         """
+        if name not in self._folders and self.invented:
+            self._folders[name] = prepare_demo(self._demo, self.options.demo, name)
         if name not in self._folders:
             raise UserError(
                 f"stage {stage} reads {name}: make it with `python -m medjax.prepare "
-                f"{SOURCES[name]} --raw=... --out=FOLDER --sizes=long256` and give "
-                f"--config.data.{field_of(name)}=FOLDER"
+                f"{SOURCES[name]} --raw=... --out=FOLDER --sizes=long256"
+                f"{PREPARED_WITH.get(name, '')}` and give --config.data.{field_of(name)}=FOLDER"
             )
         return self._folders[name]
 
@@ -110,7 +110,8 @@ class Opened:
     @cached_property
     def captions(self) -> list[str]:
         """The captions of the training films, [] where there are none."""
-        if FILMS not in self._folders or "train" not in self.films.splits:
+        named = FILMS in self._folders or self.invented
+        if not named or "train" not in self.films.splits:
             return []
         return self.films.texts("train")
 
@@ -152,12 +153,11 @@ def text_reader(
 
 
 def carried(init_from: Any) -> dict[str, Any]:
-    """Return what stands beside another run's weights of texts, {} for a stage of this one."""
-    source = text_source(init_from)
-    if not source or not Path(parse_source(source).name).is_dir():
+    """Return what stands beside the weights of another run, {} for a stage of this one."""
+    if not isinstance(init_from, str) or not Path(parse_source(init_from).name).is_dir():
         return {}
-    name = Path(parse_source(source).name).name
-    return read_artefacts(find_source(source, Place(Path(), (), name)))
+    name = Path(parse_source(init_from).name).name
+    return read_artefacts(find_source(init_from, Place(Path(), (), name)))
 
 
 def view_options(config: ConfigDict) -> ViewOptions:

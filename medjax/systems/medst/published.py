@@ -30,21 +30,15 @@ PRETRAINING: dict[str, Any] = {
     "loss.same_study_negatives": "included",
     "optimizer.schedule_steps": "before_sampler",
     "train.validation_drop_last": True,
-    "train.lateral_share": 1.0,
 }
 """Fields of a stage of kind "pretrain"; the groups are one a device, `model.groups` of them."""
-
-INITIAL: dict[str, Any] = {
-    "view_expert_init": "random",
-    "keep_pretrained_init": False,
-}
-"""Fields of a stage of kind "pretrain" that trains MedST; MGCA keeps the encoders that it loads."""
 
 RUN: dict[str, Any] = {
     "data.align_laterals": False,
     "data.sequence_unit": "image",
     "data.shortest_sequence": 4,
     "data.keep_decimals": False,
+    "data.mask_geometry": "padded",
     "evaluation.temporal_image_folds": "row",
     "evaluation.similarity_threshold": "best_fold_on_all",
     "evaluation.prompt_joiner": "",
@@ -74,7 +68,5 @@ def fields(config: ConfigDict, kinds: Mapping[str, str]) -> dict[str, Any]:
             of_network = network_fields(is_transformer(config[stage].model.backbone))
             found |= {f"{stage}.model.{name}": value for name, value in of_network.items()}
         if kind == "pretrain":
-            initial = INITIAL if config[stage].model.method == "medst" else {}
-            of_stage = PRETRAINING | initial
-            found |= {f"{stage}.{name}": value for name, value in of_stage.items()}
+            found |= {f"{stage}.{name}": value for name, value in PRETRAINING.items()}
     return found

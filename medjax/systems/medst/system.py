@@ -12,6 +12,7 @@ from medjax.systems.medst.pretraining.stage import pretrain_stage
 from medjax.systems.medst.tasks.classification import classification_stage
 from medjax.systems.medst.tasks.comparison import compare as compare
 from medjax.systems.medst.tasks.pairwise_stage import pairwise_stage
+from medjax.systems.medst.tasks.segmentation import segmentation_stage
 from medjax.systems.medst.tasks.sentence_stage import sentences_stage
 from medjax.systems.medst.tasks.temporal_stage import temporal_images_stage
 from medjax.systems.medst.tasks.zero_shot_stage import zero_shot_stage
@@ -25,6 +26,7 @@ STAGES: dict[str, Build] = {
     "zero_shot": zero_shot_stage,
     "pairwise": pairwise_stage,
     "classification": classification_stage,
+    "segmentation": segmentation_stage,
 }
 """Kind of stage -> what makes its functions of (config, stage, data, artefacts)."""
 

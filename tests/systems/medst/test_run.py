@@ -123,3 +123,27 @@ def test_a_trained_run_goes_to_a_checkpoint_and_back_with_its_results(
     assert main([*argv, "--mode=evaluate", f"--workdir={tmp_path / 'evaluated'}"]) == 0
     told = (tmp_path / "evaluated" / "zeroshot_rsna" / "results.json").read_bytes()
     assert told == (run / "zeroshot_rsna" / "results.json").read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "finding"),
+    [("segment_siim", "Pneumothorax"), ("segment_rsna,resnet50", "Pneumonia")],
+)
+def test_masks_at_three_shares_of_the_films_in_one_command(words, finding, tmp_path) -> None:
+    assert main([f"--config={CONFIG}:smoke,{words}", f"--workdir={tmp_path}"]) == 0
+    told = results(tmp_path)
+    word = words.partition(",")[0]
+    stages = [f"{word}_{percent}" for percent in (1, 10, 100)]
+    assert sorted(told) == ["pretrain", *stages]
+    for name in stages:
+        of = told[name]["test"]
+        assert {f"{score}/{finding}" for score in ("dice", "dice_positive", "iou")} < set(of)
+        assert 0 <= of[f"dice/{finding}"]["low"] <= of[f"dice/{finding}"]["value"] <= 1
+        assert (tmp_path / name / "pages" / "test-masks.png").is_file()
+        rows = pd.read_parquet(tmp_path / name / "predictions-test.parquet")
+        assert of[f"dice/{finding}"]["value"] == pytest.approx(rows[f"dice/{finding}"].mean())
+    assert sorted(path.name for path in (tmp_path / "demo" / "prepared").iterdir()) == [
+        "films",
+        word.removeprefix("segment_"),
+    ]

@@ -21,3 +21,8 @@ def backbone_of(name: str, side: int) -> str | ViTConfig:
 def is_transformer(name: str) -> bool:
     """Whether a backbone is a vision transformer."""
     return name in TRANSFORMERS
+
+
+def stages_of(name: str) -> int:
+    """Return the number of stages of a ResNet."""
+    return len(SMALL_RESNETS.get(name) or RESNETS[name].stage_sizes)

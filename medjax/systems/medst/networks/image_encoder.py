@@ -12,8 +12,8 @@ from medjax.nn.vit import VITS, ViTConfig
 from medjax.systems.medst.networks.heads import ProjectionHead, project_tokens
 from medjax.systems.medst.networks.vit import ViewViT
 
-RESNET_SIZE = 299
-"""Pixels to which a ResNet's films are brought."""
+RESNET_SIDE = 299
+"""The published one."""
 
 
 class ImageFeatures(NamedTuple):
@@ -55,6 +55,8 @@ class ImageEncoder(nn.Module):
     groups: int = 1
     """Of BatchNorm statistics."""
     dtype: jnp.dtype = jnp.float32
+    resnet_side: int = RESNET_SIDE
+    """Pixels to which a ResNet's films are brought."""
 
     def setup(self) -> None:
         self.network = self._network()
@@ -107,7 +109,7 @@ class ImageEncoder(nn.Module):
         self, images: jax.Array, mask: jax.Array | None, *, train: bool
     ) -> ImageFeatures:
         """Patches of the third stage, the film's vector from the fourth."""
-        images = resize_bilinear(images, (RESNET_SIZE, RESNET_SIZE))
+        images = resize_bilinear(images, (self.resnet_side, self.resnet_side))
         *_, third, fourth = self.network.maps(images, mask, train=train)
         patches = third.reshape(len(third), -1, third.shape[-1])
         return ImageFeatures(fourth.mean((1, 2)), patches, None, None)

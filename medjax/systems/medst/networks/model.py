@@ -9,7 +9,12 @@ import jax.numpy as jnp
 from medjax.losses.alignment import unit
 from medjax.nn.bert import BertConfig
 from medjax.nn.vit import ViTConfig
-from medjax.systems.medst.networks.image_encoder import Embeddings, ImageEncoder, ImageFeatures
+from medjax.systems.medst.networks.image_encoder import (
+    RESNET_SIDE,
+    Embeddings,
+    ImageEncoder,
+    ImageFeatures,
+)
 from medjax.systems.medst.networks.local_alignment import (
     LocalAlignment,
     LocalLosses,
@@ -81,13 +86,17 @@ class FilmsAndReports(nn.Module):
     """Parts of a batch, in each of which rows with lateral films come first; a multiple of
     `groups` where not every row has a place for one."""
     dtype: jnp.dtype = jnp.float32
+    resnet_side: int = RESNET_SIDE
+    """Of `ImageEncoder`."""
 
     experts = True
     learned_weights = True
 
     def setup(self) -> None:
         sizes = (self.hidden, self.dim, self.groups, self.dtype)
-        self.image_encoder = ImageEncoder(self.backbone, self.width, self.experts, *sizes)
+        self.image_encoder = ImageEncoder(
+            self.backbone, self.width, self.experts, *sizes, self.resnet_side
+        )
         self.text_encoder = TextEncoder(
             self.bert_config, self.text_positions, self.word_aggregation, *sizes
         )

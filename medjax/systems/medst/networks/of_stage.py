@@ -41,6 +41,7 @@ def make_network(config: ConfigDict, stage: ConfigDict, vocabulary: int) -> Film
         groups=groups,
         parts=options.groups,
         dtype=jnp.dtype(config.precision),
+        resnet_side=options.resnet_side,
         **more,
     )
 

@@ -57,7 +57,8 @@ class Decoder(nn.Module):
 class Setr(nn.Module):
     """Films [batch, height, width, 3] -> logits of a mask [batch, height, width, outputs].
 
-    `network` is what the pre-training's image encoder has.
+    `network` is what the pre-training's image encoder has. The decoder has as many stages as make a
+    patch of one pixel: 4 for patches of 16.
     """
 
     vit: ViTConfig = ViTConfig()
@@ -75,8 +76,8 @@ class Setr(nn.Module):
     def __call__(
         self, images: jax.Array, mask: jax.Array | None = None, *, train: bool
     ) -> jax.Array:
-        """mask: bool [batch], rows in BatchNorm's statistics."""
-        patches = self.network(images, train=train)[:, 1:]
+        """Encode by the frozen network and decode; mask: bool [batch], rows that count."""
+        patches = self.network(images, train=False)[:, 1:]
         side = self.vit.image_size // self.vit.patch_size
         grid = self.embedding(patches).reshape(len(images), side, side, -1)
         return self.decoder(grid, mask, train=train)

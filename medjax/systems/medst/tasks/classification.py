@@ -161,6 +161,7 @@ def make_classifier(config: ConfigDict, stage: ConfigDict, classes: int) -> Clas
         experts=False,
         groups=groups,
         dtype=dtype,
+        resnet_side=options.resnet_side,
     )
     probe = Probe(classes, options.hidden, options.dropout, groups, dtype)
     return Classifier(encoder, probe, not stage.train.backbone_trainable)

@@ -1,5 +1,7 @@
 """What pre-training reads: pairs, sequences and captions of prepared films, and batches of them."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
@@ -29,7 +31,9 @@ ROOM = Room(rows=12, places=6)
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     options = {"patients": 40, "rsna": 20, "covidx": 20, "seed": 2, "width": 40}
-    return prepare_demo(tmp_path_factory.mktemp("demo"), ConfigDict(options))
+    where, names = tmp_path_factory.mktemp("demo"), ("films", "ms_cxr_t", "rsna", "covidx")
+    made = {name: prepare_demo(where, ConfigDict(options), name) for name in names}
+    return SimpleNamespace(**made)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,72 @@
+"""Pages of films with what was found drawn over them, beside what is there."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from medjax.metrics.film_page import film_page, take_evenly
+
+TRUE_COLOR, FOUND_COLOR = "#56B4E9", "#E69F00"
+OPACITY = 0.55
+
+
+class MaskOverlay(NamedTuple):
+    """A film with masks."""
+
+    image: np.ndarray
+    """uint8 [side, side, 1]"""
+    found: np.ndarray
+    """bool [side, side]"""
+    true: np.ndarray | None = None
+    """The same, of 0 and 1; None where not known."""
+    dice: float | None = None
+
+
+def choose_films(scores: np.ndarray, positive: np.ndarray | None, count: int) -> np.ndarray:
+    """Return the positions of up to `count` films.
+
+    A quarter of them are films without the finding, the worst scored ones first; of the others as
+    many of high scores as of low ones. Where nothing is known those of the highest scores.
+
+    Args:
+        scores: [n]
+        positive: bool [n], whether a film has the finding; None: not known.
+        count: of films.
+    """
+    falling = np.argsort(-scores, kind="stable")
+    if positive is None:
+        return falling[:count]
+    having, without = falling[positive[falling]], falling[~positive[falling]][::-1]
+    chosen = take_evenly(having, count - min(count // 4, len(without)))
+    return np.concatenate([chosen, without[: count - len(chosen)]]).astype(np.int64)
+
+
+def mask_page(overlays: Sequence[MaskOverlay], title: str) -> Figure:
+    """Draw films with the mask that was found as a tint and the true one as an outline."""
+    legend = "Orange: what was found. Blue line: where the finding is."
+    figure, axes = film_page(
+        [o.image for o in overlays], [_caption(o) for o in overlays], title, legend
+    )
+    for ax, overlay in zip(axes, overlays):
+        _tint(ax, overlay.found)
+        if overlay.true is not None and overlay.true.any():
+            ax.contour(overlay.true, levels=[0.5], colors=[TRUE_COLOR], linewidths=1.2)
+    return figure
+
+
+def _tint(ax: Axes, mask: np.ndarray) -> None:
+    layer = np.zeros((*mask.shape, 4))
+    layer[..., :3] = to_rgb(FOUND_COLOR)
+    layer[..., 3] = OPACITY * (np.asarray(mask) > 0)
+    ax.imshow(layer, interpolation="nearest")
+
+
+def _caption(overlay: MaskOverlay) -> str:
+    if overlay.true is None or overlay.dice is None:
+        return f"{int(overlay.found.sum())} pixels\nnot known"
+    there = "present" if overlay.true.any() else "absent"
+    return f"Dice {overlay.dice:.2f}\n{there}"
