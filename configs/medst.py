@@ -64,6 +64,9 @@ def get_config() -> ConfigDict:
     # Where the vocabulary of word pieces comes from: "bert" (of `bert_dir`), or "captions".
     config.text = ConfigDict({"vocabulary": "bert"})
     config.text.bert_dir = config_dict.placeholder(str)  # Bio_ClinicalBERT's
+    # What a text encoder starts from that `init_from` does not bring: the first layers of
+    # `bert_dir`, where that is named, or "random".
+    config.text.init = "bert"
 
     config.pretrain = pretraining()
     config.pretrain_legacy = pretraining()
@@ -107,7 +110,11 @@ def get_config() -> ConfigDict:
 def pretraining() -> ConfigDict:
     """Return the stage that brings films and reports together."""
     s = reading("pretrain")
+    # None: random. image_encoder/network:DIR: a converted vision transformer, such as DeiT's.
+    # DIR: converted weights of MedST, or of MGCA, of which both encoders are taken.
     s.init_from = config_dict.placeholder(object)
+    s.view_expert_init = "copy"  # lateral experts start as the frontal ones; or "random"
+    s.keep_pretrained_init = True  # False: encoders of other files are drawn anew
     s.model.freeze_text = False
     x = s.loss = ConfigDict({"lambda_ita": 1.0, "lambda_local": 1.0, "lambda_temporal": 1.0})
     x.lambda_proto = 1.0  # of MGCA, in place of the temporal loss

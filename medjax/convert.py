@@ -202,8 +202,9 @@ def _summary(args: argparse.Namespace, record: Mapping[str, Any], tensors: Mappi
             more = f", and {len(names) - 20} more" if len(names) > 20 else ""
             lines.append(f"  {len(names)} {word}: {', '.join(names[:20])}{more}")
     use = f"cxr:{args.target}" if record["is_network"] else str(args.target)
-    if record["bearing"]:
-        use += f" (or {','.join(f'{part}:{args.target}' for part in record['bearing'])})"
+    parts = [part for part in record["bearing"] if "/" not in part]
+    if parts:
+        use += f" (or {','.join(f'{part}:{args.target}' for part in parts)})"
     lines.append(f"written to {args.target}; use it as --config.STAGE.init_from={use}")
     return "\n".join(lines)
 

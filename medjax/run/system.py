@@ -203,7 +203,8 @@ class System(NamedTuple):
     of other batches: where time axes differ in length, one row a predicted hour, say."""
     begin: Callable[[jax.Array, Variables, Given], Variables] = put_in
     """(key, fresh variables, what `init_from` gives) -> the variables before the first step; once,
-    on the host: for weights of other files, and for what follows from weights that are given."""
+    on the host: for weights of other files, and for what follows from weights that are given. No
+    array may stand there twice: a step gives their memory away."""
     may_lack: Callable[[tuple[str, ...]], bool] = lacks_nothing
     """Path of a variable -> whether the weights of `init_from` may be without it; `begin` then
     says what stands there."""

@@ -157,7 +157,8 @@ def convert(
     table = converter.layers(model)
     expected = _of_parts(converter.shapes(model), table, parts)
     left = [name for name in given if name.startswith(converter.left_out or "\0")]
-    idle = [name for name in given if name in converter.idle(model)]
+    unread = converter.idle(model)
+    idle = [name for name in given if name in unread]
     known = {*expected, *left, *idle}
     unexpected = [name for name in given if name not in known]
     misshapen = [

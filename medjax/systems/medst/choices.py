@@ -12,6 +12,8 @@ from medjax.text.words import AGGREGATIONS
 CHOICES = {
     "compat": ("default", "published"),
     "text.vocabulary": ("bert", "captions"),
+    "text.init": ("bert", "random"),
+    "view_expert_init": ("copy", "random"),
     "sequence_unit": UNITS,
     "fraction_unit": ("chunk",),
     "kind": (

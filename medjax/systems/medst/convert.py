@@ -40,6 +40,8 @@ KINDS = published.NETWORKS
 """Kinds of stages whose weights are those of a checkpoint."""
 SIDE = 224
 """Pixels of films where a file does not tell."""
+STD = np.float32(0.02)
+"""Of weights that nothing reads."""
 
 
 def layers(model: Model) -> list[Layer]:
@@ -87,11 +89,18 @@ def shapes(model: Model) -> Shapes:
 
 
 def idle(model: Model) -> dict[str, np.ndarray]:
-    """Return what a checkpoint holds and nothing reads: shapes matter, values are beginnings."""
+    """Return what a checkpoint holds and nothing reads: shapes matter, values are beginnings.
+
+    With them the original loads a run of ours strictly, and could go on to train these parts.
+    """
     found: dict[str, np.ndarray] = {}
+    generator = np.random.default_rng(0)
+
+    def drawn(*shape: int) -> np.ndarray:
+        return STD * generator.standard_normal(shape, np.float32)
 
     def linear(name: str, outputs: int, inputs: int, *more: int) -> None:
-        found[f"{name}.weight"] = np.zeros((outputs, inputs, *more), np.float32)
+        found[f"{name}.weight"] = drawn(outputs, inputs, *more)
         found[f"{name}.bias"] = np.zeros(outputs, np.float32)
 
     def norm(name: str, features: int) -> None:
@@ -107,7 +116,7 @@ def idle(model: Model) -> dict[str, np.ndarray]:
             linear(f"{name}.{part}", text, text)
         norm(f"{name}.output.LayerNorm", text)
     for name in ("patch_local_atten_layer", "word_local_atten_layer"):
-        found[f"{name}.in_proj_weight"] = np.zeros((3 * dim, dim), np.float32)
+        found[f"{name}.in_proj_weight"] = drawn(3 * dim, dim)
         found[f"{name}.in_proj_bias"] = np.zeros(3 * dim, np.float32)
         linear(f"{name}.out_proj", dim, dim)
     if model["method"] == "mgca":
@@ -156,6 +165,19 @@ def of_stage(stage: Mapping[str, Any]) -> Model:
     return found
 
 
+def bearing(model: Model) -> dict[str, tuple[str, ...]]:
+    """Return which fields follow from a part of the weights alone."""
+    del model
+    network = ("model.backbone", "model.width")
+    head = ("model.dim", "model.head_hidden")
+    return {
+        "image_encoder": (*network, *head),
+        "image_encoder/network": network,
+        "text_encoder": ("model.text", "model.word_aggregation", *head),
+        "text_encoder/bert": ("model.text", "model.word_aggregation"),
+    }
+
+
 CONVERTER = Converter(
     describe=describe,
     shapes=shapes,
@@ -164,5 +186,5 @@ CONVERTER = Converter(
     settings=settings,
     fields=fields,
     of_stage=of_stage,
-    bearing=lambda model: {"text_encoder": ("model.text",)},
+    bearing=bearing,
 )

@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 from medjax.errors import UsageError
 from medjax.run.compat import set_unless_named
 from medjax.run.config import flatten
-from medjax.run.source_name import parse_source
+from medjax.run.converted import apply_records
 from medjax.systems.medst.networks.backbones import (
     TRANSFORMERS,
     backbone_of,
@@ -15,6 +15,7 @@ from medjax.systems.medst.networks.backbones import (
     stages_of,
 )
 from medjax.systems.medst.published import fields
+from medjax.systems.medst.starts import check_bert, reads_bert, source_of, start_across_methods
 
 READERS = ("temporal_images", "temporal_sentences", "zero_shot")
 """Kinds of stages whose network is that of the stage that they take weights of."""
@@ -32,6 +33,12 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
     kinds = {name: config[name].kind for name in config if is_stage(config[name])}
     if config.compat == "published":
         set_unless_named(config, fields(config, kinds), named)
+    if config.weights is not None:
+        read_with(config, kinds, named)
+    for name in config.stages:
+        if kinds[name] == "pretrain":
+            start_across_methods(config[name])
+    apply_records(config, named)  # what reads with a stage's network follows that stage
     for name, kind in kinds.items():
         source = source_of(config[name])
         if source in kinds and kind in READERS:
@@ -47,8 +54,6 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
             ]
             same = {f"{name}.model.{field}": config[source].model[field] for field in kept}
             set_unless_named(config, same, named)
-    if config.weights is not None:
-        read_with(config, kinds, named)
     if config.size == "published":
         check_data_named(config)
     for name in config.stages:
@@ -58,7 +63,7 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
             check_pairs(config, name)
         elif kinds[name] == "segmentation":
             check_segmentation(config, name)
-    return []
+    return starts_from_nothing(config, kinds)
 
 
 def check_pairs(config: ConfigDict, name: str) -> None:
@@ -74,14 +79,6 @@ def check_pairs(config: ConfigDict, name: str) -> None:
 def is_stage(value: Any) -> bool:
     """Whether a value of a config is a stage."""
     return isinstance(value, ConfigDict) and "kind" in value
-
-
-def source_of(stage: ConfigDict) -> str:
-    """Return the first source that a stage starts from, "" without one."""
-    given = stage.init_from
-    if not given:
-        return ""
-    return parse_source(given if isinstance(given, str) else given[0][1]).name
 
 
 def read_with(config: ConfigDict, kinds: dict[str, str], named: frozenset[str]) -> None:
@@ -104,6 +101,17 @@ def read_with(config: ConfigDict, kinds: dict[str, str], named: frozenset[str]) 
             config[name].init_from = tuple((e[0], config.weights, *e[2:]) for e in given)
 
 
+def starts_from_nothing(config: ConfigDict, kinds: dict[str, str]) -> list[str]:
+    """Return a warning for every pre-training that starts without the paper's image encoder."""
+    return [
+        f"stage {name}'s image encoder starts from random weights, the paper's from DeiT's: get "
+        "timm's deit_base_patch16_224, run `python -m medjax.convert torchvision --from=FILE "
+        f"--to=FOLDER` and give --config.{name}.init_from=image_encoder/network:FOLDER"
+        for name in config.stages
+        if config.size == "published" and kinds[name] == "pretrain" and not config[name].init_from
+    ]
+
+
 def check_data_named(config: ConfigDict) -> None:
     """Raise UsageError where the published recipe has no data to read."""
     if config.data.dir is None and any(config[n].kind == "pretrain" for n in config.stages):
@@ -123,6 +131,8 @@ def check_pretraining(config: ConfigDict, name: str) -> None:
             "(config.json, vocab.txt and weights, of Bio_ClinicalBERT for what the paper did), or "
             "another --config.text.vocabulary; use one of bert, captions"
         )
+    if reads_bert(config, config[name]):
+        check_bert(config, name)
     if model.method == "medst" and not is_transformer(model.backbone):
         raise UsageError(
             f"config.{name}.model.backbone={model.backbone}: MedST reads two views with a vision "

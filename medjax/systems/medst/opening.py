@@ -25,6 +25,7 @@ from medjax.systems.medst.data.temporal_pairs import (
 from medjax.systems.medst.data.texts import TextReader, open_wordpiece
 from medjax.systems.medst.data.views import ViewOptions
 from medjax.systems.medst.demo import COLLECTIONS, FILMS, MS_CXR_T, prepare_demo
+from medjax.systems.medst.starts import text_source
 from medjax.text.wordpiece import make_wordpiece
 
 ALL = "all"
@@ -153,11 +154,12 @@ def text_reader(
 
 
 def carried(init_from: Any) -> dict[str, Any]:
-    """Return what stands beside the weights of another run, {} for a stage of this one."""
-    if not isinstance(init_from, str) or not Path(parse_source(init_from).name).is_dir():
+    """Return what stands beside another run's weights of texts, {} for a stage of this one."""
+    source = text_source(init_from)
+    if not source or not Path(parse_source(source).name).is_dir():
         return {}
-    name = Path(parse_source(init_from).name).name
-    return read_artefacts(find_source(init_from, Place(Path(), (), name)))
+    name = Path(parse_source(source).name).name
+    return read_artefacts(find_source(source, Place(Path(), (), name)))
 
 
 def view_options(config: ConfigDict) -> ViewOptions:

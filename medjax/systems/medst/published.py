@@ -30,8 +30,15 @@ PRETRAINING: dict[str, Any] = {
     "loss.same_study_negatives": "included",
     "optimizer.schedule_steps": "before_sampler",
     "train.validation_drop_last": True,
+    "train.lateral_share": 1.0,
 }
 """Fields of a stage of kind "pretrain"; the groups are one a device, `model.groups` of them."""
+
+INITIAL: dict[str, Any] = {
+    "view_expert_init": "random",
+    "keep_pretrained_init": False,
+}
+"""Fields of a stage of kind "pretrain" that trains MedST; MGCA keeps the encoders that it loads."""
 
 RUN: dict[str, Any] = {
     "data.align_laterals": False,
@@ -68,5 +75,7 @@ def fields(config: ConfigDict, kinds: Mapping[str, str]) -> dict[str, Any]:
             of_network = network_fields(is_transformer(config[stage].model.backbone))
             found |= {f"{stage}.model.{name}": value for name, value in of_network.items()}
         if kind == "pretrain":
-            found |= {f"{stage}.{name}": value for name, value in PRETRAINING.items()}
+            initial = INITIAL if config[stage].model.method == "medst" else {}
+            of_stage = PRETRAINING | initial
+            found |= {f"{stage}.{name}": value for name, value in of_stage.items()}
     return found

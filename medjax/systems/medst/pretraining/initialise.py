@@ -1,4 +1,4 @@
-"""Where pre-training starts from beside loaded encoders: the lateral expert, a wiped network."""
+"""What pre-training does with the encoders that it starts from: copies, or draws anew."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,24 +9,20 @@ from flax import traverse_util
 
 EXPERT = {"mlp": "lateral_mlp", "mlp_norm": "lateral_norm"}
 """The lateral films' modules of a block by the frontal films' ones."""
+NETWORK = ("image_encoder", "network")
 STD = 0.02
 Params = Mapping[str, Any]
 
 
-def copy_view_experts(params: Params) -> dict[str, Any]:
-    """Return parameters of `MedST` whose lateral expert is that of the frontal films.
+def frontal_twin(path: tuple[str, ...]) -> tuple[str, ...] | None:
+    """Return the path of what a parameter of a lateral expert is copied from, None for others.
 
-    So a start from weights that know one view reads both alike.
+    With such copies a network whose weights know one view reads both alike.
     """
-    flat = traverse_util.flatten_dict(dict(params))
-    for path in list(flat):
-        if path[:2] != ("image_encoder", "network"):
-            continue
-        for frontal, lateral in EXPERT.items():
-            if frontal in path:
-                twin = tuple(lateral if name == frontal else name for name in path)
-                flat[twin] = flat[path]
-    return traverse_util.unflatten_dict(flat)
+    lateral = {twin: name for name, twin in EXPERT.items()}
+    if path[:2] != NETWORK or not set(path) & set(lateral):
+        return None
+    return tuple(lateral.get(name, name) for name in path)
 
 
 def wipe(key: jax.Array, params: Params) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from medjax.systems.medst.networks.of_stage import (
     tokens_in,
 )
 from medjax.systems.medst.opening import Opened, pretraining_batches, text_reader
+from medjax.systems.medst.pretraining.begin import make_begin, may_lack
 from medjax.systems.medst.pretraining.loss import (
     Losses,
     PretrainingOptions,
@@ -93,6 +94,8 @@ def pretrain_stage(
         predict=predict,
         evaluate=evaluate,
         splits=batches.splits,
+        begin=make_begin(config, stage),
+        may_lack=may_lack,
         project=project if stage.model.method == "mgca" else identity,
         artefacts={"vocabulary": reader.vocabulary},
     )

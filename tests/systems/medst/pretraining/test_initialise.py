@@ -10,7 +10,7 @@ from medjax.nn.bert import BertConfig
 from medjax.nn.vit import ViTConfig
 from medjax.systems.medst.networks.model import Films, MedST
 from medjax.systems.medst.networks.text_encoder import Tokens
-from medjax.systems.medst.pretraining.initialise import copy_view_experts, wipe
+from medjax.systems.medst.pretraining.initialise import frontal_twin, wipe
 from medjax.systems.medst.published import network_fields
 from tests.variables import draw_variables
 
@@ -27,12 +27,15 @@ def params_of_network() -> dict:
     return draw_variables(lambda key: init(key))["params"]
 
 
-def test_the_lateral_expert_starts_as_the_frontal_one() -> None:
-    params = params_of_network()
-    block = copy_view_experts(params)["image_encoder"]["network"]["blocks_1"]
-    jax.tree.map(np.testing.assert_array_equal, block["mlp"], block["lateral_mlp"])
-    jax.tree.map(np.testing.assert_array_equal, block["mlp_norm"], block["lateral_norm"])
-    assert jax.tree.structure(copy_view_experts(params)) == jax.tree.structure(params)
+def test_every_parameter_of_a_lateral_expert_has_a_frontal_twin_of_its_shape() -> None:
+    params = traverse_util.flatten_dict(params_of_network())
+    twins = {path: frontal_twin(path) for path in params}
+    lateral = {path for path in params if "lateral" in "/".join(path)}
+    assert len(lateral) == VIT.layers * 6
+    assert lateral == {path for path, twin in twins.items() if twin is not None}
+    for path in lateral:
+        assert params[path].shape == params[twins[path]].shape
+        assert twins[path] not in lateral
 
 
 def test_a_wiped_network_keeps_convolutions_and_attention_between_words_and_patches() -> None:
