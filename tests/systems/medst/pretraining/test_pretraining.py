@@ -1,10 +1,12 @@
 """Pre-training of MedST and MGCA: what padding, order and absent films may not change."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import NamedTuple
 
 import jax
+import jax.extend
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -190,6 +192,38 @@ def test_the_loss_of_time() -> None:
         cycle_loss(x, y, sequence, step, regression="huber")
     with pytest.raises(ValueError, match="similarity 'dot' is none of l2, cosine"):
         cycle_loss(x, y, sequence, step, similarity="dot")
+
+
+def outputs_of(jaxpr: jax.extend.core.Jaxpr) -> Iterator[tuple[str, np.dtype]]:
+    """Yield (operation, type) of everything that a program works out, its inner ones too."""
+    for equation in jaxpr.eqns:
+        for variable in equation.outvars:
+            yield equation.primitive.name, variable.aval.dtype
+        for inner in jax.extend.core.jaxprs_in_params(equation.params):
+            yield from outputs_of(inner)
+
+
+def test_the_loss_of_time_is_single_in_a_half_precision_run(medst) -> None:
+    x, y = RNG.normal(size=(2, 7, 4)).astype(jnp.bfloat16)
+    sequence, step = np.array([0, 0, 0, 0, 1, 1, -1]), np.array([0, 1, 2, 3, 0, 1, 0])
+    made = list(outputs_of(jax.make_jaxpr(sequence_loss)(x, y, sequence, step).jaxpr))
+    assert ("dot_general", jnp.float32) in made
+    assert not [entry for entry in made if entry[1] in (jnp.bfloat16, jnp.float16)]
+    wide = (x.astype(np.float32), y.astype(np.float32))
+    assert sequence_loss(x, y, sequence, step) == sequence_loss(*wide, sequence, step)
+
+    model = MedST(**SIZES, dtype=jnp.bfloat16)
+    (frontal, lateral, has), ids, rows = BATCH
+    films, (study, sequence, step) = Films(frontal, lateral, has), rows
+    out = jax.jit(partial(model.apply, train=False))(medst.variables, films, tokens_of(ids))
+    assert out.text_features.text.dtype == jnp.bfloat16  # so the run is one
+    assert {out.image.dtype, out.text.dtype} == {np.dtype(np.float32)}
+    loss = medst_losses(out, Rows(study, None, sequence, step), OPTIONS)["temporal"]
+    assert loss.dtype == jnp.float32
+    with jax.enable_x64(True):
+        exact = sequence_loss(*(np.float64(v) for v in (out.image, out.text)), sequence, step)
+    assert exact.dtype == jnp.float64
+    assert float(loss) == pytest.approx(float(exact), rel=1e-4)
 
 
 def test_codes_use_prototypes_equally_and_ignore_padding() -> None:
