@@ -21,11 +21,10 @@ from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from medjax.metrics.probe_kinds import FOR_CLASSES as FOR_CLASSES
+from medjax.metrics.probe_kinds import FOR_NUMBERS as FOR_NUMBERS
+from medjax.metrics.probe_kinds import KINDS as KINDS
 from medjax.metrics.regression import is_binary
-
-KINDS = ("ridge", "logistic", "kernel_ridge")
-FOR_NUMBERS, FOR_CLASSES = ("ridge", "kernel_ridge"), ("logistic", "kernel_ridge")
-"""Which kinds of probe a label can have."""
 
 
 class ProbeOptions(NamedTuple):

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -11,6 +10,9 @@ import jax.numpy as jnp
 from medjax.nn.batch_norm import BatchNorm
 from medjax.nn.convolution import Convolution
 from medjax.nn.initializers import kaiming_out
+from medjax.nn.known import RESNETS as RESNETS
+from medjax.nn.known import SMALL_RESNETS as SMALL_RESNETS
+from medjax.nn.known import ResNetSize as ResNetSize
 from medjax.nn.pooling import max_pool
 
 
@@ -158,21 +160,3 @@ class ResNet(nn.Module):
     def __call__(self, x: jax.Array, mask: jax.Array | None = None, *, train: bool) -> jax.Array:
         """Return pooled features [batch, features] of images [batch, height, width, channels]."""
         return self.maps(x, mask, train=train)[-1].mean((1, 2))
-
-
-class ResNetSize(NamedTuple):
-    """What tells the published sizes apart."""
-
-    stage_sizes: tuple[int, ...]
-    bottleneck: bool = False
-
-
-RESNETS = {
-    "resnet18": ResNetSize((2, 2, 2, 2)),
-    "resnet34": ResNetSize((3, 4, 6, 3)),
-    "resnet50": ResNetSize((3, 4, 6, 3), bottleneck=True),
-    "resnet101": ResNetSize((3, 4, 23, 3), bottleneck=True),
-}
-
-SMALL_RESNETS = {"resnet4": (1,), "resnet10": (1, 1, 1, 1)}
-"""Stage sizes of networks smaller than any published one, of basic blocks, for demos and tests."""

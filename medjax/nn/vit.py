@@ -1,7 +1,6 @@
 """Vision transformers (Dosovitskiy et al. 2021) in timm's form: pre-norm, learned positions."""
 
 from functools import partial
-from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -11,44 +10,13 @@ from medjax.nn.activations import gelu
 from medjax.nn.attention import MultiHeadAttention
 from medjax.nn.dropout import Dropout
 from medjax.nn.initializers import uniform
+from medjax.nn.known import VITS as VITS
+from medjax.nn.known import ViTConfig as ViTConfig
 from medjax.nn.linear import Linear
 
 EPSILON = 1e-6
 """Of LayerNorm."""
 _normal = nn.initializers.normal(0.02)
-
-
-class ViTConfig(NamedTuple):
-    """Sizes of a vision transformer; the defaults are ViT-B/16."""
-
-    image_size: int = 224
-    """Height and width, a multiple of `patch_size`."""
-    patch_size: int = 16
-    width: int = 768
-    layers: int = 12
-    heads: int = 12
-    mlp_ratio: float = 4.0
-    qkv_bias: bool = True
-    class_token: bool = True
-    dropout: float = 0.0
-    attention_dropout: float = 0.0
-    drop_path: float = 0.0
-    """Probability that the last block's branches are left out for an image (stochastic depth,
-    Huang et al. 2016); it rises linearly from 0 at the first block."""
-
-    @property
-    def patches(self) -> int:
-        """Number of patches of an image."""
-        return (self.image_size // self.patch_size) ** 2
-
-
-VITS = {
-    "vit_tiny_patch16_224": ViTConfig(width=192, heads=3),
-    "vit_small_patch16_224": ViTConfig(width=384, heads=6),
-    "vit_base_patch16_224": ViTConfig(),
-    "vit_large_patch16_224": ViTConfig(width=1024, layers=24, heads=16),
-}
-"""By timm's names."""
 
 
 class PatchEmbedding(nn.Module):

@@ -17,10 +17,10 @@ from tqdm import tqdm
 
 from medjax.errors import UserError
 from medjax.nn.bert import BertConfig, Embeddings, Layer, pool_tokens
+from medjax.text.poolings import POOLINGS as POOLINGS
 from medjax.text.wordpiece import WordPiece, pad_tokens, read_wordpiece
 from medjax.weights.bert import read_bert
 
-POOLINGS = ("masked_mean", "mean_with_padding", "first_token")
 LENGTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 """To which texts are filled up."""
 TOKENS_A_BATCH = 512

@@ -14,13 +14,12 @@ import numpy as np
 import pandas as pd
 
 from medjax.data.ecg.recording import OLDEST, Dropped, Recording, standard_sex
+from medjax.data.ecg.units import DAYS
 from medjax.data.tables import SPLIT_NAMES, coded, decimals, integers, read_table, refuse_bad_ids
 from medjax.errors import UserError
 
 KEYS = ("record_id", "subject_id")
 EVENTS = {"": np.nan, "0": 0.0, "0.0": 0.0, "1": 1.0, "1.0": 1.0}
-DAYS = {"day": 1.0, "month": 30.0, "year": 365.0}
-"""Of each unit of time, as the published risk data count them."""
 KNOWN = (*KEYS, "split", "fold", "age", "sex", "event", "duration")
 """Columns with a meaning of their own, in any case."""
 NO_ROW = Dropped("", "no row in the label table", damaged=False)

@@ -5,11 +5,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from medjax.errors import UsageError, nearest
-from medjax.nn.activations import KERAS, Activation, tanh_gelu
+from medjax.nn.known import KERAS_ACTIVATIONS
+from medjax.systems.crossmodal.choices import NORMS, POOLS, REGULARIZERS
 
-NORMS = ("none", "batch_norm", "layer_norm")
-REGULARIZERS = ("none", "dropout", "spatial_dropout")
-POOLS = ("max", "average")
 LISTS = ("conv_layers", "dense_blocks", "conv_width", "conv_x", "conv_y", "conv_z", "dense_layers")
 NUMBERS = ("block_size", "pool_x", "pool_y", "pool_z")
 
@@ -57,7 +55,7 @@ class Architecture:
 
     def __post_init__(self) -> None:
         """Refuse what no network can be made of (UsageError)."""
-        _one_of("activation", self.activation, KERAS)
+        _one_of("activation", self.activation, KERAS_ACTIVATIONS)
         for name, known in (("normalize", NORMS), ("regularize", REGULARIZERS)):
             _one_of(f"conv_{name}", getattr(self, f"conv_{name}"), known)
             _one_of(f"dense_{name}", getattr(self, f"dense_{name}"), known)
@@ -100,13 +98,6 @@ class Architecture:
         blocks = len(self.dense_blocks)
         spatial = (size // factor**blocks for size, factor in zip(self.shape, self.factors))
         return (*spatial, self.dense_blocks[-1])
-
-    @property
-    def act(self) -> Activation:
-        """The activation as a function."""
-        if self.activation == "gelu" and self.gelu_approximate:
-            return tanh_gelu
-        return KERAS[self.activation]
 
     def kernels(self, count: int) -> list[tuple[int, ...]]:
         """Return the kernel sizes of `count` convolutions or blocks, in order."""

@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from medjax.nn.activations import KERAS, Activation, tanh_gelu
 from medjax.nn.batch_norm import BatchNorm
 from medjax.nn.convolution import Conv
 from medjax.nn.dropout import Dropout
@@ -22,6 +23,13 @@ from medjax.systems.crossmodal.architecture import Architecture
 ZEROS = nn.initializers.zeros
 EPSILON = 1e-3
 """Of both normalisations."""
+
+
+def activation_of(options: Architecture) -> Activation:
+    """Return the activation that an architecture names."""
+    if options.activation == "gelu" and options.gelu_approximate:
+        return tanh_gelu
+    return KERAS[options.activation]
 
 
 def normalized(
@@ -54,7 +62,7 @@ def dense_layers(
     for i, width in enumerate(options.dense_layers):
         x = Linear(width, glorot_uniform, ZEROS, x.dtype, name=f"dense{i}")(x)
         rate = options.dense_regularize_rate
-        x = regularized(options.dense_regularize, rate, options.act(x), train)
+        x = regularized(options.dense_regularize, rate, activation_of(options)(x), train)
         x = normalized(options.dense_normalize, x, valid, train, f"norm{i}")
     return x
 
@@ -85,7 +93,7 @@ class ResidualStack(nn.Module):
         sizes = o.kernels(len(o.conv_layers))
         for i, (features, size) in enumerate(zip(o.conv_layers, sizes)):
             dilation = 2**i if o.conv_dilate else 1
-            x = o.act(_conv(features, size, previous, f"conv{i}", dilation))
+            x = activation_of(o)(_conv(features, size, previous, f"conv{i}", dilation))
             x = normalized(o.conv_normalize, x, valid, train, f"norm{i}")
             x = regularized(o.conv_regularize, o.conv_regularize_rate, x, train)
             if i > 0:
@@ -107,7 +115,7 @@ class DenseBlock(nn.Module):
         seen = [x]
         for i in range(o.block_size):
             x = jnp.concatenate(seen, -1) if i else x
-            x = o.act(_conv(self.features, self.size, x, f"conv{i}"))
+            x = activation_of(o)(_conv(self.features, self.size, x, f"conv{i}"))
             x = regularized(o.conv_regularize, o.conv_regularize_rate, x, train)
             x = normalized(o.conv_normalize, x, valid, train, f"norm{i}")
             seen.append(x)
@@ -149,7 +157,7 @@ class Decoder(nn.Module):
     ) -> tuple[jax.Array, ...]:
         o = self.options
         x = Linear(math.prod(o.start), glorot_uniform, ZEROS, self.dtype, name="restructure")(z)
-        x = normalized(o.conv_normalize, o.act(x), valid, train, "restructure_norm")
+        x = normalized(o.conv_normalize, activation_of(o)(x), valid, train, "restructure_norm")
         x = x.reshape(len(x), *o.start)
         outputs = [x]
         sizes = o.kernels(len(o.dense_blocks))

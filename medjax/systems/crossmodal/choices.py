@@ -1,20 +1,27 @@
 """The values that fields of configs/crossmodal.py may take, by the end of a field's name."""
 
-from medjax.nn.activations import KERAS
-from medjax.systems.crossmodal.architecture import NORMS, POOLS, REGULARIZERS
-from medjax.systems.crossmodal.latents import ID_COLUMNS
-from medjax.systems.crossmodal.loss import ERRORS
-from medjax.systems.crossmodal.merge import MERGES
-from medjax.systems.crossmodal.pair_loss import CONTRASTIVE_FORMS, EUCLID_REDUCTIONS, PAIR_LOSSES
-from medjax.systems.crossmodal.predicting import MERGE_EVALS
+from medjax.nn.known import KERAS_ACTIVATIONS
 from medjax.systems.crossmodal.published import COMPATS
+
+NORMS = ("none", "batch_norm", "layer_norm")
+REGULARIZERS = ("none", "dropout", "spatial_dropout")
+POOLS = ("max", "average")
+LOSSES = ("log_cosh", "mse", "mae")
+"""Elementwise losses of a reconstruction."""
+MERGES = ("sample", "coordinate", "coordinate_fixed", "average", "concat", "kronecker")
+MERGE_EVALS = ("each", "as_training")
+PAIR_LOSSES = ("contrastive", "cosine", "euclid")
+CONTRASTIVE_FORMS = ("infonce", "swapped")
+EUCLID_REDUCTIONS = ("row_mean", "frobenius")
+ID_COLUMNS = {"standard": ("sample_id",), "genetics": ("FID", "IID")}
+"""Style of a file of latents -> its columns of ids."""
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "compat": COMPATS,
     "kind": ("autoencoder", "paired", "latents"),
     "data.residence": ("host", "device"),
     "data.participants": ("any", "all"),
-    "activation": tuple(KERAS),
+    "activation": KERAS_ACTIVATIONS,
     "conv_normalize": NORMS,
     "dense_normalize": NORMS,
     "conv_regularize": REGULARIZERS,
@@ -22,8 +29,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "pool_type": POOLS,
     "model.merge": MERGES,
     "model.merge_eval": MERGE_EVALS,
-    "ecg.loss": tuple(ERRORS),
-    "mri.loss": tuple(ERRORS),
+    "ecg.loss": LOSSES,
+    "mri.loss": LOSSES,
     "loss.pair": PAIR_LOSSES,
     "contrastive_form": CONTRASTIVE_FORMS,
     "euclid_reduction": EUCLID_REDUCTIONS,

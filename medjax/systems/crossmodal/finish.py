@@ -6,12 +6,12 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from medjax.errors import UsageError, nearest
-from medjax.metrics.probes import KINDS
+from medjax.metrics.probe_kinds import KINDS
 from medjax.run.compat import set_unless_named
 from medjax.run.source_name import parse_source
 from medjax.systems.crossmodal import published
 from medjax.systems.crossmodal.architecture import check_architecture
-from medjax.systems.crossmodal.names import TENSOR_MAPS
+from medjax.systems.crossmodal.published import TENSOR_MAPS
 
 AXES = {"ecg": 1, "mri": 2}
 """Of a signal, beside its channels."""

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from medjax.errors import UserError
-from medjax.systems.crossmodal.names import TEMPERATURE, TENSOR_MAPS
+from medjax.systems.crossmodal.names import TEMPERATURE
+from medjax.systems.crossmodal.published import TENSOR_MAPS
 
 Arrays = Mapping[str, np.ndarray]
 _NUMBERED = re.compile(r"^(conv[123]d|dense|layer_normalization|batch_normalization)(?:_(\d+))?$")

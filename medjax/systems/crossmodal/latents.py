@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 
 from medjax.errors import UsageError, UserError
 from medjax.files import write_atomic
-from medjax.systems.crossmodal.names import TENSOR_MAPS
+from medjax.systems.crossmodal.choices import ID_COLUMNS
+from medjax.systems.crossmodal.published import TENSOR_MAPS
 
-ID_COLUMNS = {"standard": ("sample_id",), "genetics": ("FID", "IID")}
-"""The columns of ids of each style."""
 LATENT = "latent_"
 ENDING = ".hd5"
 """Of the files of participants, whose names order the rows."""

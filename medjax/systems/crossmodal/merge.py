@@ -13,8 +13,6 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-MERGES = ("sample", "coordinate", "coordinate_fixed", "average", "concat", "kronecker")
-
 
 def draw_index(
     key: jax.Array, merge: str, modalities: int, batch: int, width: int
@@ -36,7 +34,7 @@ def merge_latents(
 
     Args:
         latents: in the order that `index` counts.
-        merge: one of `MERGES`.
+        merge: one of `choices.MERGES`.
         index: of `draw_index`, or the mask [width] that "coordinate_fixed" keeps.
         present: bool [modality, batch]; what is absent never serves: "sample" and "coordinate"
             take the next modality (in cyclic order) that is present, "average" the mean of the

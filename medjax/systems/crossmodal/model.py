@@ -53,7 +53,7 @@ class CrossModal(nn.Module):
     modalities: tuple[tuple[str, Architecture], ...]
     """(name, architecture), in the order of the merge: the first is index 0."""
     merge: str = ""
-    """How latents are joined (`merge.MERGES`); "" for one modality."""
+    """How latents are joined (`choices.MERGES`); "" for one modality."""
     mergers: tuple[str, ...] = ()
     """Modalities with dense layers between the latent vector and their decoder."""
     temperature: float | None = None

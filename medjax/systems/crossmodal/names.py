@@ -15,9 +15,8 @@ import numpy as np
 from flax import traverse_util
 
 from medjax.errors import UserError
+from medjax.systems.crossmodal.published import TENSOR_MAPS
 
-TENSOR_MAPS = {"ecg": "ecg_rest_median_raw_10", "mri": "lax_4ch_heart_center"}
-"""The published names of the signals."""
 TEMPERATURE = "pair.contrastive_temperature"
 MASK = "merge.coordinate_index"
 """Of the merge that keeps one modality for every coordinate."""

@@ -14,9 +14,6 @@ from medjax.losses import info_nce, masked_mean
 from medjax.losses.alignment import unit
 from medjax.precision import at_least_float32
 
-PAIR_LOSSES = ("contrastive", "cosine", "euclid")
-CONTRASTIVE_FORMS = ("infonce", "swapped")
-EUCLID_REDUCTIONS = ("row_mean", "frobenius")
 FLOOR = 1e-7
 """Of a sum of squares whose root divides."""
 CLIP = 1e-7

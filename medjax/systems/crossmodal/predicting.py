@@ -23,7 +23,6 @@ from medjax.systems.crossmodal.loss import (
 from medjax.systems.crossmodal.merge import draw_index
 from medjax.systems.crossmodal.model import CrossModal
 
-MERGE_EVALS = ("each", "as_training")
 TRUTH, RECONSTRUCTION = "truth/", "reconstruction/"
 
 

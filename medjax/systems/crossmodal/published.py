@@ -9,6 +9,8 @@ belong to a run. How data are prepared is `--compat` of `python -m medjax.prepar
 from collections.abc import Mapping
 from typing import Any
 
+TENSOR_MAPS = {"ecg": "ecg_rest_median_raw_10", "mri": "lax_4ch_heart_center"}
+"""The published names of the signals."""
 COMPATS = ("default", "published", "published_2023", "published_current")
 
 NETWORK: dict[str, Any] = {"model.unimodal_merger": True}

@@ -13,8 +13,8 @@ from medjax.nn.dropout import Dropout
 from medjax.nn.initializers import glorot_uniform, kaiming_in, uniform
 from medjax.nn.linear import Linear
 from medjax.precision import at_least_float32
+from medjax.systems.ecg_attention.sizes import HEADS
 
-HEADS = 8
 EXPANSION = 4
 """Width of a perceptron's hidden layer, in widths of its input."""
 

@@ -4,9 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medjax.errors import UsageError, nearest
-from medjax.systems.ecg_attention.attention import HEADS
-from medjax.systems.ecg_attention.dual_attention import EXPANSIONS
-from medjax.systems.ecg_attention.xresnet import DOWNSAMPLING
+from medjax.systems.ecg_attention.sizes import DOWNSAMPLING, EXPANSIONS, HEADS
 
 MODEL_CHOICES: dict[str, tuple[str, ...]] = {
     "network": ("dual_attention", "marcel_vae", "xresnet1d101"),

@@ -1,8 +1,10 @@
 """The values that the fields of configs/ecg_attention.py may take, by the end of a field's name."""
 
-from medjax.data.ecg.labels import DAYS
+from medjax.data.ecg.units import DAYS
 from medjax.systems.ecg_attention.checks import MODEL_CHOICES
-from medjax.systems.ecg_attention.saliency import INPUT_LEADS
+
+INPUT_LEADS = ("own", "first")
+"""Whose row of the gradient a lead's curve is made of: its own, or always the first lead's."""
 
 CHOICES = {
     **{f"model.{name}": values for name, values in MODEL_CHOICES.items()},

@@ -7,10 +7,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from medjax.data.batching import EVALUATION, generator, padded
-from medjax.data.ecg.labels import DAYS
 from medjax.data.ecg.leads import rows_of
 from medjax.data.ecg.records import EcgSet, Records
 from medjax.data.ecg.standardize import standardize
+from medjax.data.ecg.units import DAYS
 from medjax.data.stratified import nested_folds, stratified_batches
 from medjax.errors import UserError
 from medjax.run.system import BatchPlan

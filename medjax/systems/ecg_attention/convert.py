@@ -15,7 +15,6 @@ import numpy as np
 
 from medjax.nn.torch_names import Layer, under
 from medjax.systems.ecg_attention import published
-from medjax.systems.ecg_attention.dual_attention import EXPANSIONS
 from medjax.systems.ecg_attention.heads import Head, Projector, projector_widths
 from medjax.systems.ecg_attention.model import decoder_of, make_network
 from medjax.systems.ecg_attention.names import (
@@ -29,6 +28,7 @@ from medjax.systems.ecg_attention.names import (
 )
 from medjax.systems.ecg_attention.pretraining_network import CLASSIFIER_HIDDEN
 from medjax.systems.ecg_attention.recognise import LIGHTNING, RECIPE, TEXT_WIDTH, describe
+from medjax.systems.ecg_attention.sizes import EXPANSIONS
 from medjax.weights.converter import Converter, Fields, Model, Shapes, shapes_of
 
 SUPERCLASSES = ("CD", "HYP", "MI", "NORM", "STTC")

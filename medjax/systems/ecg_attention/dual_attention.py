@@ -8,7 +8,7 @@ import numpy as np
 from medjax.nn.initializers import glorot_uniform, uniform
 from medjax.nn.linear import Linear
 from medjax.precision import at_least_float32
-from medjax.systems.ecg_attention.attention import HEADS, DualAttention, dropout_axes
+from medjax.systems.ecg_attention.attention import DualAttention, dropout_axes
 from medjax.systems.ecg_attention.encoding import Encoding, instance_norm, latent_code
 from medjax.systems.ecg_attention.residual import (
     DownBlock,
@@ -18,9 +18,7 @@ from medjax.systems.ecg_attention.residual import (
     by_lead,
     time_code,
 )
-
-EXPANSIONS = (1, 2, 4, 4, 4, 4)
-"""Channels before and after the encoder's blocks, in base features."""
+from medjax.systems.ecg_attention.sizes import EXPANSIONS, HEADS
 
 
 class Encoder(nn.Module):

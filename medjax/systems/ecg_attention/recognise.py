@@ -4,9 +4,9 @@ from typing import Any
 
 from medjax.errors import UserError
 from medjax.systems.ecg_attention.decoders import MULTI_SCALE_WIDTHS
-from medjax.systems.ecg_attention.dual_attention import EXPANSIONS
 from medjax.systems.ecg_attention.heads import projector_widths
 from medjax.systems.ecg_attention.marcel_vae import CHANNELS
+from medjax.systems.ecg_attention.sizes import EXPANSIONS
 from medjax.weights.converter import Model, Shapes
 
 LIGHTNING = "network."

@@ -13,8 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
-INPUT_LEADS = ("own", "first")
-"""Whose row of the gradient a lead's curve is made of: its own, or always the first lead's."""
 SIGMA = 4.0
 """Samples; the width of the smoothing."""
 

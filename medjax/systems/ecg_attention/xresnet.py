@@ -15,7 +15,6 @@ STEM = (32, 32, 64)
 STAGES = (3, 4, 23, 3)
 """Bottleneck blocks of each stage; all but the first stage halve time."""
 EXPANSION = 4
-DOWNSAMPLING = 32
 
 
 class ConvNorm(nn.Module):

@@ -3,7 +3,8 @@
 from ml_collections import ConfigDict
 
 from medjax.errors import UsageError
-from medjax.systems.medklip.encoder import SMALL_VITS, VITS, resnet_size
+from medjax.nn.known import VITS
+from medjax.systems.medklip.backbones import SMALL_VITS, resnet_size
 
 FINE_TUNING = ("finetune_classification", "finetune_segmentation")
 """Kinds of stages whose network is a whole ResNet."""

@@ -1,8 +1,8 @@
 """The values that the fields of configs/medklip.py may take, by the end of a field's name."""
 
 from medjax.data.reports import FIELDS
-from medjax.systems.medklip.encoder import BACKBONES
-from medjax.text.encoder import POOLINGS
+from medjax.systems.medklip.backbones import BACKBONES
+from medjax.text.poolings import POOLINGS
 
 CHOICES = {
     "compat": ("default", "published"),

@@ -6,7 +6,8 @@ import jax.numpy as jnp
 
 from medjax.nn.linear import Linear
 from medjax.nn.resnet import Stage
-from medjax.systems.medklip.encoder import make_resnet, resnet_size
+from medjax.systems.medklip.backbones import resnet_size
+from medjax.systems.medklip.encoder import make_resnet
 
 
 class Classifier(nn.Module):

@@ -9,13 +9,10 @@ from flax.typing import Initializer
 
 from medjax.data.image_transforms import IMAGENET_MEAN, IMAGENET_STD
 from medjax.nn.linear import Linear
-from medjax.nn.resnet import RESNETS, SMALL_RESNETS, ResNet, ResNetSize
-from medjax.nn.vit import VITS, ViT, ViTConfig
+from medjax.nn.resnet import ResNet
+from medjax.nn.vit import VITS, ViT
+from medjax.systems.medklip.backbones import SMALL_VITS, resnet_size
 from medjax.systems.medklip.decoder import small_normal
-
-SMALL_VITS = {"vit_nano_patch16": ViTConfig(width=64, layers=2, heads=4)}
-"""Smaller than any published one, for demos and tests."""
-BACKBONES = (*SMALL_RESNETS, *RESNETS, *SMALL_VITS, *VITS)
 
 
 class ImageEncoder(nn.Module):
@@ -86,11 +83,6 @@ class ImageEncoder(nn.Module):
             ValueError: a transformer and images of another size than `image_size`.
         """
         return self.project(self.features(images, mask, train=train))
-
-
-def resnet_size(backbone: str) -> ResNetSize:
-    """Return the stages of a ResNet by name."""
-    return RESNETS.get(backbone) or ResNetSize(SMALL_RESNETS[backbone])
 
 
 def make_resnet(

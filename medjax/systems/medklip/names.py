@@ -4,7 +4,7 @@ import re
 
 from medjax.nn.torch_names import Layer, attention_layers, resnet_layers, under, vit_layers
 from medjax.nn.vit import VITS
-from medjax.systems.medklip.encoder import SMALL_VITS, resnet_size
+from medjax.systems.medklip.backbones import SMALL_VITS, resnet_size
 
 CHILDREN = {"conv1": "0", "bn1": "1"} | {f"layer{i}": str(i + 3) for i in range(1, 5)}
 _CHILD = re.compile(rf"^({'|'.join(CHILDREN)})(?=\.|$)")

@@ -7,7 +7,7 @@ from typing import Any
 from medjax.errors import UserError
 from medjax.nn.resnet import RESNETS, SMALL_RESNETS, ResNetSize
 from medjax.nn.vit import VITS
-from medjax.systems.medklip.encoder import SMALL_VITS
+from medjax.systems.medklip.backbones import SMALL_VITS
 from medjax.systems.medklip.names import numbered
 from medjax.weights.converter import Model, Shapes
 

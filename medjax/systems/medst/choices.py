@@ -3,11 +3,16 @@
 from medjax.systems.medst.data.masks import GEOMETRIES
 from medjax.systems.medst.data.sequences import UNITS
 from medjax.systems.medst.networks.backbones import BACKBONES
-from medjax.systems.medst.networks.of_stage import METHODS
-from medjax.systems.medst.networks.text_encoder import POSITIONS
-from medjax.systems.medst.pretraining.temporal_loss import REGRESSIONS, SIMILARITIES
-from medjax.systems.medst.tasks.temporal_images import FOLDS
 from medjax.text.words import AGGREGATIONS
+
+METHODS = ("medst", "mgca")
+POSITIONS = ("sequential", "zero")
+"""Of a text's tokens."""
+SIMILARITIES = ("l2", "cosine")
+REGRESSIONS = ("mse_var", "mse")
+"""Of the loss of time."""
+FOLDS = ("patient", "row")
+"""Whose pairs of films stand in one fold."""
 
 CHOICES = {
     "compat": ("default", "published"),
@@ -24,7 +29,7 @@ CHOICES = {
     "mask_geometry": GEOMETRIES,
     "loss.negatives": ("global", "per_group"),
     "train.negatives": ("all", "as_positives"),
-    "method": tuple(METHODS),
+    "method": METHODS,
     "backbone": BACKBONES,
     "text_positions": POSITIONS,
     "word_aggregation": AGGREGATIONS,

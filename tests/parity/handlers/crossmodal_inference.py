@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from medjax.data.ml4h_cohort.tensormaps import EcgOptions, MriOptions
+from medjax.systems.crossmodal.choices import ID_COLUMNS
 from medjax.systems.crossmodal.inference import encoders_of, infer_latents, read_sample_csv
-from medjax.systems.crossmodal.latents import ID_COLUMNS, write_latents
+from medjax.systems.crossmodal.latents import write_latents
 from medjax.systems.crossmodal.model import CrossModal
 from medjax.systems.crossmodal.names import to_variables
 from tests.parity.handlers.crossmodal_networks import architecture

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from medjax.data.ecg.labels import DAYS
 from medjax.data.ecg.length import pad
 from medjax.data.ecg.standardize import standardize
+from medjax.data.ecg.units import DAYS
 from tests.parity.harness import Case, handles
 
 

@@ -8,7 +8,8 @@ import pytest
 from medjax.errors import UsageError
 from medjax.systems.crossmodal.architecture import Architecture
 from medjax.systems.crossmodal.blocks import Decoder, Encoder
-from medjax.systems.crossmodal.merge import MERGES, draw_index, merge_latents
+from medjax.systems.crossmodal.choices import MERGES
+from medjax.systems.crossmodal.merge import draw_index, merge_latents
 from medjax.systems.crossmodal.model import CrossModal, make_init
 from tests.variables import draw_variables
 

@@ -1,7 +1,6 @@
 """Image networks by name, for films of any size."""
 
-from medjax.nn.resnet import RESNETS, SMALL_RESNETS
-from medjax.nn.vit import VITS, ViTConfig
+from medjax.nn.known import RESNETS, SMALL_RESNETS, VITS, ViTConfig
 
 SMALL_VITS = {
     "vit_nano_patch16": ViTConfig(width=64, layers=3, heads=4),

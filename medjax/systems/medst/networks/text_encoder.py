@@ -10,8 +10,6 @@ from medjax.nn.bert import Bert, BertConfig
 from medjax.precision import at_least_float32
 from medjax.systems.medst.networks.heads import ProjectionHead, project_tokens
 
-POSITIONS = ("sequential", "zero")
-
 
 class Tokens(NamedTuple):
     """Tokenised texts."""

@@ -9,9 +9,8 @@ import jax.numpy as jnp
 
 from medjax.losses.reduction import masked_mean
 from medjax.precision import at_least_float32
+from medjax.systems.medst.choices import REGRESSIONS, SIMILARITIES
 
-SIMILARITIES = ("l2", "cosine")
-REGRESSIONS = ("mse_var", "mse")
 _TINY = 1e-7
 
 

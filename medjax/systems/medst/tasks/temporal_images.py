@@ -20,10 +20,10 @@ from sklearn.model_selection import (
 from sklearn.svm import SVC
 
 from medjax.errors import UserError
+from medjax.systems.medst.choices import FOLDS
 
 FINDINGS = ("consolidation", "edema", "pleural_effusion", "pneumonia", "pneumothorax")
 CODES = {"improving": 0, "stable": 1, "worsening": 2}
-FOLDS = ("patient", "row")
 SEEDS = (42, 100, 666)
 
 
