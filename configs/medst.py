@@ -12,6 +12,7 @@ from medjax.systems.medst.choices import CHOICES as CHOICES
 from medjax.systems.medst.finish import finish as finish
 from medjax.systems.medst.recipes import (
     PERCENTS,
+    detecting,
     fine_tuning,
     optimizer,
     probing,
@@ -56,6 +57,7 @@ def get_config() -> ConfigDict:
     config.data.keep_decimals = True  # False: 4.5 is torn apart
     config.data.align_laterals = True  # False: laterals beside films of other studies
     config.data.mask_geometry = "as_image"  # or "padded": of films that are no squares elsewhere
+    config.data.box_scaling = "once"  # or "every_access": boxes shrink to nothing
     config.data.fraction = 1.0  # of the training sequences
     config.data.fraction_unit = "chunk"
     config.data.demo = ConfigDict({"patients": 500, "rsna": 300, "covidx": 200})
@@ -82,6 +84,7 @@ def get_config() -> ConfigDict:
         config[f"covidx_finetune_{percent}"] = fine_tuning("covidx", percent / 100)
         for films in ("siim", "rsna"):
             config[f"segment_{films}_{percent}"] = segmenting(films, percent / 100)
+        config[f"detect_rsna_{percent}"] = detecting("rsna", percent / 100)
 
     # Every stage once for each seed; (): only for `seed` above. One after another ("loop"), all in
     # one compiled step ("vmap"), or as is faster: vmap on accelerators, else loop ("auto").
@@ -93,6 +96,7 @@ def get_config() -> ConfigDict:
     config.evaluation.similarity_threshold = "train_folds"  # or "best_fold_on_all"
     config.evaluation.prompt_joiner = " "  # or "": sentences of a text run together
     config.evaluation.zero_shot_auc = "score"  # or "hard": of decisions
+    config.evaluation.detection_map = "standard"  # or "films_with_both": boxes and detections
 
     config.precision = "float32"  # or "bfloat16": compute only; weights and losses stay float32
     config.matmul_precision = "default"  # "highest" for exact float32 on accelerators
@@ -216,6 +220,8 @@ def smoke(config: ConfigDict) -> None:
     for name in SEGMENTING:
         config[name].model.update({"backbone": "vit_pico_patch8", "setr_features": (8, 8, 8)})
         config[name].model.unet_features = (8,) * 5
+    for name in DETECTING:
+        config[name].model.neck_widths = (8, 8, 8)
     config.temporal_images.update({"folds": (2,), "seeds": (42,)})
     config.pairwise.train.epochs = 1
     config.pairwise.model.update({"backbone": "vit_pico_patch8", "fusion_blocks": 1})
@@ -253,6 +259,10 @@ def small(config: ConfigDict, epochs: int) -> None:
             {"backbone": "vit_nano_patch16", "setr_features": (64, 32, 16, 8)}
         )
         config[name].model.unet_features = (64, 32, 16, 8, 8)
+        config[name].train.update({"epochs": 2 * epochs, "patience": 0})
+        config[name].optimizer.learning_rate = 2e-3
+    for name in DETECTING:
+        config[name].model.update({"backbone": "resnet10", "neck_widths": (64, 32, 16)})
         config[name].train.update({"epochs": 2 * epochs, "patience": 0})
         config[name].optimizer.learning_rate = 2e-3
     config.pairwise.model.backbone = "vit_nano_patch16"
@@ -308,6 +318,12 @@ def segment_rsna(config: ConfigDict) -> None:
     config.stages = ("pretrain", *(f"segment_rsna_{percent}" for percent in PERCENTS))
 
 
+def detect_rsna(config: ConfigDict) -> None:
+    """MGCA's pre-training on a ResNet, then boxes on 1, 10 and 100 % of RSNA's training films."""
+    resnet50(config)
+    config.stages = ("pretrain", *(f"detect_rsna_{percent}" for percent in PERCENTS))
+
+
 def word_order(config: ConfigDict) -> None:
     """The text encoder with positions and without them, each pre-trained, on pairs of sentences."""
     config.stages = ("pretrain", "temporal_sentences", "pretrain_legacy", "sentences_legacy")
@@ -332,21 +348,23 @@ def resnet50(config: ConfigDict) -> None:
     mgca(config)
     small = {"smoke": ("resnet10", 4), "demo": ("resnet10", 16)}
     backbone, width = small.get(config.size, ("resnet50", 64))
-    for name in NETWORKS:
-        config[name].model.update({"backbone": backbone, "width": width})
-        if config.size in small:
-            config[name].model.resnet_side = config.data.image.crop
+    for name in (*NETWORKS, *COVIDX, *SEGMENTING, *DETECTING):
+        model = config[name].model
+        model.update({"backbone": backbone, "width": width})
+        if config.size in small and "resnet_side" in model:
+            model.resnet_side = config.data.image.crop
 
 
 COVIDX = tuple(f"covidx{kind}_{n}" for kind in ("", "_finetune") for n in PERCENTS)
 SEGMENTING = tuple(f"segment_{films}_{n}" for films in ("siim", "rsna") for n in PERCENTS)
+DETECTING = tuple(f"detect_rsna_{n}" for n in PERCENTS)
 PRETRAINING = ("pretrain", "pretrain_legacy")
 READING = ("temporal_images", "temporal_sentences", "sentences_legacy", "zeroshot_rsna")
 NETWORKS = (*PRETRAINING, *READING)
 SIZES = (smoke, demo, published)
 TASKS = (
     *(pretrain, temporal, zeroshot_rsna, pairwise, word_order, covidx, covidx_finetune),
-    *(segment_siim, segment_rsna),
+    *(segment_siim, segment_rsna, detect_rsna),
 )
 METHODS = (mgca, resnet50)
 WORDS = {f.__name__: f for f in (*SIZES, *TASKS, *METHODS)}

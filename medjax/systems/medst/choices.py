@@ -1,5 +1,6 @@
 """The values that the fields of configs/medst.py may take, by the end of a field's name."""
 
+from medjax.metrics.detection import MAPS
 from medjax.systems.medst.data.masks import GEOMETRIES
 from medjax.systems.medst.data.sequences import UNITS
 from medjax.systems.medst.networks.backbones import BACKBONES
@@ -11,6 +12,9 @@ POSITIONS = ("sequential", "zero")
 SIMILARITIES = ("l2", "cosine")
 REGRESSIONS = ("mse_var", "mse")
 """Of the loss of time."""
+SCALINGS = ("once", "every_access")
+"""When boxes become shares of their film: once, or (published) again at every access to them, so
+that after the first epoch of training nothing is left of them."""
 FOLDS = ("patient", "row")
 """Whose pairs of films stand in one fold."""
 
@@ -23,10 +27,12 @@ CHOICES = {
     "fraction_unit": ("chunk",),
     "kind": (
         *("pretrain", "temporal_images", "temporal_sentences", "zero_shot", "pairwise"),
-        *("classification", "segmentation"),
+        *("classification", "segmentation", "detection"),
     ),
     "films": ("rsna", "covidx", "siim", "chexpert"),
     "mask_geometry": GEOMETRIES,
+    "box_scaling": SCALINGS,
+    "detection_map": MAPS,
     "loss.negatives": ("global", "per_group"),
     "train.negatives": ("all", "as_positives"),
     "method": METHODS,

@@ -9,6 +9,7 @@ from medjax.run.compat import set_unless_named
 from medjax.run.config import flatten
 from medjax.run.converted import apply_records
 from medjax.systems.medst.networks.backbones import (
+    RESIDUAL,
     TRANSFORMERS,
     backbone_of,
     is_transformer,
@@ -19,9 +20,10 @@ from medjax.systems.medst.starts import check_bert, reads_bert, source_of, start
 
 READERS = ("temporal_images", "temporal_sentences", "zero_shot")
 """Kinds of stages whose network is that of the stage that they take weights of."""
-ON_BACKBONE = ("pairwise", "classification", "segmentation")
+ON_BACKBONE = ("pairwise", "classification", "segmentation", "detection")
 """Kinds of stages of which the backbone alone is."""
 NAMES = ", ".join(TRANSFORMERS)
+RESNET_NAMES = ", ".join(name for name in RESIDUAL if stages_of(name) == 4)
 
 
 def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
@@ -63,6 +65,8 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
             check_pairs(config, name)
         elif kinds[name] == "segmentation":
             check_segmentation(config, name)
+        elif kinds[name] == "detection":
+            check_detection(config, name)
     return starts_from_nothing(config, kinds)
 
 
@@ -103,13 +107,19 @@ def read_with(config: ConfigDict, kinds: dict[str, str], named: frozenset[str]) 
 
 def starts_from_nothing(config: ConfigDict, kinds: dict[str, str]) -> list[str]:
     """Return a warning for every pre-training that starts without the paper's image encoder."""
-    return [
-        f"stage {name}'s image encoder starts from random weights, the paper's from DeiT's: get "
-        "timm's deit_base_patch16_224, run `python -m medjax.convert torchvision --from=FILE "
-        f"--to=FOLDER` and give --config.{name}.init_from=image_encoder/network:FOLDER"
-        for name in config.stages
-        if config.size == "published" and kinds[name] == "pretrain" and not config[name].init_from
-    ]
+    found = []
+    for name in config.stages if config.size == "published" else ():
+        if kinds[name] != "pretrain" or config[name].init_from:
+            continue
+        whose, file = "DeiT's", "timm's deit_base_patch16_224"
+        if not is_transformer(config[name].model.backbone):
+            whose, file = "ImageNet's", f"torchvision's {config[name].model.backbone}"
+        found.append(
+            f"stage {name}'s image encoder starts from random weights, the paper's from {whose}: "
+            f"get {file}, run `python -m medjax.convert torchvision --from=FILE --to=FOLDER` and "
+            f"give --config.{name}.init_from=image_encoder/network:FOLDER"
+        )
+    return found
 
 
 def check_data_named(config: ConfigDict) -> None:
@@ -168,4 +178,19 @@ def check_segmentation(config: ConfigDict, name: str) -> None:
             f"config.{name}.model.setr_features has {len(model.setr_features)} numbers, each of "
             f"which doubles the map: patches of {backbone.patch_size} pixels need "
             f"{backbone.patch_size.bit_length() - 1}"
+        )
+
+
+def check_detection(config: ConfigDict, name: str) -> None:
+    """Raise UsageError where the backbone has not the maps that the neck reads."""
+    backbone, side, names = config[name].model.backbone, config.data.image.crop, RESNET_NAMES
+    if is_transformer(backbone) or stages_of(backbone) < 4:
+        raise UsageError(
+            f"config.{name}.model.backbone={backbone}: boxes are found on the maps of a ResNet of "
+            f"four stages, pre-trained by MGCA (the word resnet50); use one of {names}"
+        )
+    if side % 32:
+        raise UsageError(
+            f"config.data.image.crop is {side}: stage {name} finds boxes on maps of every 32nd "
+            "pixel; use a multiple of 32"
         )

@@ -46,10 +46,12 @@ RUN: dict[str, Any] = {
     "data.shortest_sequence": 4,
     "data.keep_decimals": False,
     "data.mask_geometry": "padded",
+    "data.box_scaling": "every_access",
     "evaluation.temporal_image_folds": "row",
     "evaluation.similarity_threshold": "best_fold_on_all",
     "evaluation.prompt_joiner": "",
     "evaluation.zero_shot_auc": "hard",
+    "evaluation.detection_map": "films_with_both",
 }
 """Fields of a run: what it reads and how it scores."""
 

@@ -65,6 +65,29 @@ def segmenting(films: str, share: float) -> ConfigDict:
     return s
 
 
+def detecting(films: str, share: float) -> ConfigDict:
+    """Return MGCA's stage that learns boxes on the frozen ResNet."""
+    few = share <= 0.01
+    s = ConfigDict({"kind": "detection", "films": films, "finding": "Pneumonia"})
+    s.model = ConfigDict({"backbone": "resnet50", "width": 64})
+    s.model.neck_widths = (512, 256, 128)  # channels of each scale, the coarsest first
+    s.model.update({"batch_statistics": "global", "groups": 1})
+    s.init_from = config_dict.placeholder(object)  # one source, or parts, as here
+    s.init_from = (("network", "pretrain", "image_encoder/network"),)
+    s.loss = ConfigDict({"box_weight": 2.5, "nothing_weight": 0.5, "ignored_overlap": 0.5})
+    s.optimizer = optimizer(2e-4 if few else 5e-4, 1e-6)
+    s.optimizer.schedule = "constant"
+    batch = 8 if few else 16
+    s.train = training(epochs=50, batch=batch, evaluation_batch=batch)
+    s.train.update({"monitor": "map", "monitor_mode": "max", "patience": 10})
+    s.train.train_fraction = share  # of the training films
+    s.train.train_fraction_seed = 42
+    # Of overlapping boxes the most confident is kept, of these the most confident of a film.
+    s.suppression = ConfigDict({"confidence": 0.5, "overlap": 0.5, "most": 100})
+    s.overlays = 8  # films with what was found drawn over them; 0: none
+    return s
+
+
 def optimizer(rate: float, decay: float) -> ConfigDict:
     """Return AdamW; all parameters decay, as published."""
     o = ConfigDict({"name": "adamw", "learning_rate": rate, "b1": 0.9, "b2": 0.999, "eps": 1e-8})

@@ -11,6 +11,7 @@ from medjax.systems.medst.opening import open_data as open_data
 from medjax.systems.medst.pretraining.stage import pretrain_stage
 from medjax.systems.medst.tasks.classification import classification_stage
 from medjax.systems.medst.tasks.comparison import compare as compare
+from medjax.systems.medst.tasks.detection import detection_stage
 from medjax.systems.medst.tasks.pairwise_stage import pairwise_stage
 from medjax.systems.medst.tasks.segmentation import segmentation_stage
 from medjax.systems.medst.tasks.sentence_stage import sentences_stage
@@ -27,6 +28,7 @@ STAGES: dict[str, Build] = {
     "pairwise": pairwise_stage,
     "classification": classification_stage,
     "segmentation": segmentation_stage,
+    "detection": detection_stage,
 }
 """Kind of stage -> what makes its functions of (config, stage, data, artefacts)."""
 

@@ -9,6 +9,7 @@ import pytest
 
 from medjax.convert import main as convert
 from medjax.main import main
+from medjax.prepare import main as prepare
 from medjax.run.words import load_config
 
 ROOT = Path(__file__).parents[3]
@@ -147,3 +148,36 @@ def test_masks_at_three_shares_of_the_films_in_one_command(words, finding, tmp_p
         "films",
         word.removeprefix("segment_"),
     ]
+
+
+@pytest.mark.slow
+def test_boxes_are_found_and_films_without_known_ones_read(tmp_path) -> None:
+    argv = [f"--config={CONFIG}:smoke,detect_rsna", f"--workdir={tmp_path / 'run'}"]
+    assert main(argv) == 0
+    told = results(tmp_path / "run")
+    assert sorted(told) == ["detect_rsna_1", "detect_rsna_10", "detect_rsna_100", "pretrain"]
+    of = told["detect_rsna_100"]["test"]
+    assert of["map"] == of["map_standard"] and {"map_published", "ap/iou=0.75", "loss"} <= set(of)
+    stage = tmp_path / "run" / "detect_rsna_100"
+    assert (stage / "pages" / "test-boxes.png").is_file()
+    ours = pd.read_parquet(stage / "predictions-test.parquet").set_index("dicom_id")
+    assert (ours["number/Pneumonia"] == ours["boxes/Pneumonia"].map(count_of)).all()
+
+    raw, unknown = tmp_path / "run" / "demo" / "raw" / "rsna", tmp_path / "unknown"
+    table = pd.read_csv(raw / "stage_2_train_labels.csv")
+    table.assign(x="", y="", width="", height="", Target=0).to_csv(raw / "none.csv", index=False)
+    options = ["--table=none.csv", "--unlabelled", "--workers=1", "--sizes=long40"]
+    assert prepare(["rsna", f"--raw={raw}", f"--out={unknown}", *options]) == 0
+    argv = [f"--config={CONFIG}:smoke,detect_rsna", "--mode=predict"]
+    argv += ["--config.stages=detect_rsna_100", f"--config.detect_rsna_100.init_from={stage}"]
+    argv += [f"--config.data.rsna_dir={unknown}", f"--workdir={tmp_path / 'again'}"]
+    assert main(argv) == 0
+    stage = tmp_path / "again" / "detect_rsna_100"
+    again = pd.read_parquet(stage / "predictions-all.parquet").set_index("dicom_id")
+    assert (again.loc[ours.index, "boxes/Pneumonia"] == ours["boxes/Pneumonia"]).all()
+    assert (stage / "pages" / "all-boxes.png").is_file()
+
+
+def count_of(boxes: str) -> int:
+    """Return the number of boxes that are written in a text."""
+    return len(boxes.split("|")) if boxes else 0

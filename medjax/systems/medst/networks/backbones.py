@@ -8,7 +8,8 @@ SMALL_VITS = {
 }
 """Smaller than any published one, for demos and tests."""
 TRANSFORMERS = VITS | SMALL_VITS
-BACKBONES = (*SMALL_VITS, *VITS, *SMALL_RESNETS, *RESNETS)
+RESIDUAL = (*SMALL_RESNETS, *RESNETS)
+BACKBONES = (*SMALL_VITS, *VITS, *RESIDUAL)
 
 
 def backbone_of(name: str, side: int) -> str | ViTConfig:

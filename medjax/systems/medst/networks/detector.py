@@ -1,5 +1,7 @@
 """Detection: a ResNet's last three maps, a neck of three scales (YOLOv3; Redmon & Farhadi 2018)."""
 
+from collections.abc import Sequence
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -68,12 +70,13 @@ class Neck(nn.Module):
     groups: int = 1
     """Of BatchNorm statistics."""
     dtype: jnp.dtype = jnp.float32
+    widths: Sequence[int] = WIDTHS
 
     def setup(self) -> None:
         options = (self.groups, self.dtype)
         outputs = ANCHORS * (BOX + self.classes)
-        self.scales = [Scale(width, outputs, *options) for width in WIDTHS]
-        self.links = [ConvBlock(width, 1, *options) for width in WIDTHS[1:]]
+        self.scales = [Scale(width, outputs, *options) for width in self.widths]
+        self.links = [ConvBlock(width, 1, *options) for width in self.widths[1:]]
 
     def __call__(
         self, maps: list[jax.Array], mask: jax.Array | None = None, *, train: bool
@@ -105,13 +108,15 @@ class Detector(nn.Module):
     classes: int = 1
     groups: int = 1
     dtype: jnp.dtype = jnp.float32
+    widths: Sequence[int] = WIDTHS
+    """Of the neck."""
 
     def setup(self) -> None:
         small = SMALL_RESNETS.get(self.backbone)
         size = RESNETS[self.backbone] if small is None else ResNetSize(small)
         options = (self.width, self.groups, self.dtype)
         self.network = ResNet(size.stage_sizes, size.bottleneck, *options)
-        self.neck = Neck(self.classes, self.groups, self.dtype)
+        self.neck = Neck(self.classes, self.groups, self.dtype, self.widths)
 
     def __call__(
         self, images: jax.Array, mask: jax.Array | None = None, *, train: bool

@@ -19,9 +19,19 @@ ANCHORS = (
 )
 """(width, height) in pixels of films of ANCHOR_SIDE, of each scale, the coarsest first."""
 ANCHOR_SIDE = 416
-IGNORED = 0.5
-"""A box overlapping an anchor by more is no evidence that there is nothing."""
-BOX_WEIGHT, NOTHING_WEIGHT = 2.5, 0.5
+STRIDES = (32, 16, 8)
+"""Pixels of a cell of each scale."""
+
+
+class BoxLoss(NamedTuple):
+    """Weights of the loss; the defaults are the published ones."""
+
+    box_weight: float = 2.5
+    """Of place and size."""
+    nothing_weight: float = 0.5
+    """Of confidence where nothing is."""
+    ignored_overlap: float = 0.5
+    """A box overlapping an anchor by more is no evidence that there is nothing."""
 
 
 class Targets(NamedTuple):
@@ -31,7 +41,7 @@ class Targets(NamedTuple):
     """1 where an anchor stands for a box."""
     nothing: np.ndarray
     """1 where there should be no confidence; as published also at an anchor that stands for a box
-    and overlaps it by no more than IGNORED."""
+    and overlaps it by no more than `BoxLoss.ignored_overlap`."""
     x: np.ndarray
     """Of the box's centre, from the cell's left edge, in cells."""
     y: np.ndarray
@@ -59,7 +69,14 @@ def anchors_of(scale: int, side: int, cells: int) -> np.ndarray:
     return np.asarray(ANCHORS[scale], np.float64) * (cells / ANCHOR_SIDE)
 
 
-def make_targets(boxes: np.ndarray, scale: int, side: int, cells: int, classes: int = 1) -> Targets:
+def make_targets(
+    boxes: np.ndarray,
+    scale: int,
+    side: int,
+    cells: int,
+    classes: int = 1,
+    ignored_overlap: float = BoxLoss().ignored_overlap,
+) -> Targets:
     """Assign boxes to the cells and anchors of one scale.
 
     Args:
@@ -69,6 +86,7 @@ def make_targets(boxes: np.ndarray, scale: int, side: int, cells: int, classes: 
         side: of the films, pixels.
         cells: of the map, along each side.
         classes: number of classes.
+        ignored_overlap: of `BoxLoss`.
     """
     anchors = anchors_of(scale, side, cells)
     shape = (len(boxes), len(anchors), cells, cells)
@@ -80,7 +98,7 @@ def make_targets(boxes: np.ndarray, scale: int, side: int, cells: int, classes: 
         i, j = (min(int(value), cells - 1) for value in (column, line))
         shapes = np.concatenate([np.zeros_like(anchors), anchors], 1)
         overlap = overlaps(np.array([0, 0, width, height]), shapes)
-        nothing[row, overlap > IGNORED, j, i] = 0
+        nothing[row, overlap > ignored_overlap, j, i] = 0
         best = int(np.argmax(overlap))
         cell = (row, best, j, i)
         box[cell] = 1
@@ -107,11 +125,17 @@ def _by_anchor(raw: jax.Array, anchors: int) -> jax.Array:
     return jnp.moveaxis(split, 3, 1)
 
 
-def detection_loss(raw: jax.Array, targets: Targets, mask: jax.Array | None = None) -> Parts:
+def detection_loss(
+    raw: jax.Array,
+    targets: Targets,
+    mask: jax.Array | None = None,
+    weights: BoxLoss | None = None,
+) -> Parts:
     """Return the loss of one scale's raw map [batch, row, column, anchor * (5 + class)].
 
     Every part is a mean over all cells, whether they have a box or not; mask bool [batch].
     """
+    weights = weights or BoxLoss()
     has, nothing, tx, ty, tw, th, classes = (jnp.asarray(target) for target in targets)
     map_ = _by_anchor(raw, has.shape[1])
     logit = map_[..., 4]
@@ -123,9 +147,9 @@ def detection_loss(raw: jax.Array, targets: Targets, mask: jax.Array | None = No
     w, h = (mean(has * jnp.square(map_[..., i] - t)) for i, t in ((2, tw), (3, th)))
     found = mean(has * sigmoid_cross_entropy(logit, jnp.ones_like(logit)))
     wrong = mean(nothing * sigmoid_cross_entropy(logit, jnp.zeros_like(logit)))
-    confidence = found + NOTHING_WEIGHT * wrong
+    confidence = found + weights.nothing_weight * wrong
     kinds = mean(has[..., None] * sigmoid_cross_entropy(map_[..., 5:], classes))
-    total = BOX_WEIGHT * (x + y + w + h) + confidence + kinds
+    total = weights.box_weight * (x + y + w + h) + confidence + kinds
     return Parts(total, x, y, w, h, confidence, kinds)
 
 

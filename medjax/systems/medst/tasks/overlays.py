@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from medjax.metrics.film_page import film_page, take_evenly
 
@@ -43,6 +44,47 @@ def choose_films(scores: np.ndarray, positive: np.ndarray | None, count: int) ->
     having, without = falling[positive[falling]], falling[~positive[falling]][::-1]
     chosen = take_evenly(having, count - min(count // 4, len(without)))
     return np.concatenate([chosen, without[: count - len(chosen)]]).astype(np.int64)
+
+
+class BoxOverlay(NamedTuple):
+    """A film with boxes, as corners x1, y1, x2, y2 in shares of the film."""
+
+    image: np.ndarray
+    """uint8 [side, side, 1]"""
+    found: np.ndarray
+    """[detection, 4]"""
+    confidence: np.ndarray
+    """[detection]"""
+    true: np.ndarray | None = None
+    """[box, 4]; None where not known."""
+
+
+def box_page(overlays: Sequence[BoxOverlay], title: str) -> Figure:
+    """Draw films with the boxes that were found and the true ones as outlines."""
+    legend = "Orange: what was found, with its confidence. Blue: where the finding is."
+    captions = [_boxes_caption(overlay) for overlay in overlays]
+    figure, axes = film_page([o.image for o in overlays], captions, title, legend)
+    for ax, overlay in zip(axes, overlays):
+        side = len(overlay.image)
+        for box in () if overlay.true is None else overlay.true:
+            _outline(ax, box * side, TRUE_COLOR)
+        for box, confidence in zip(overlay.found, overlay.confidence):
+            _outline(ax, box * side, FOUND_COLOR)
+            left, top = box[:2] * side - 0.5
+            told = ax.text(left, top, f"{confidence:.2f}", fontsize=6, color=FOUND_COLOR)
+            told.set(va="bottom", clip_on=True, path_effects=[withStroke(linewidth=2)])
+    return figure
+
+
+def _outline(ax: Axes, box: np.ndarray, color: str) -> None:
+    """Draw a box of corners in pixels; the first pixel begins at -1/2."""
+    left, top, right, bottom = box - 0.5
+    ax.plot([left, right, right, left, left], [top, top, bottom, bottom, top], color, linewidth=1.2)
+
+
+def _boxes_caption(overlay: BoxOverlay) -> str:
+    known = "not known" if overlay.true is None else f"{len(overlay.true)} there"
+    return f"{len(overlay.found)} found\n{known}"
 
 
 def mask_page(overlays: Sequence[MaskOverlay], title: str) -> Figure:
