@@ -16,6 +16,7 @@ from medjax.systems.medst.recipes import (
     fine_tuning,
     optimizer,
     probing,
+    probing_mgca,
     segmenting,
     training,
 )
@@ -84,6 +85,8 @@ def get_config() -> ConfigDict:
         config[f"covidx_finetune_{percent}"] = fine_tuning("covidx", percent / 100)
         for films in ("siim", "rsna"):
             config[f"segment_{films}_{percent}"] = segmenting(films, percent / 100)
+        for films in ("chexpert", "rsna"):
+            config[f"probe_{films}_{percent}"] = probing_mgca(films, percent / 100)
         config[f"detect_rsna_{percent}"] = detecting("rsna", percent / 100)
 
     # Every stage once for each seed; (): only for `seed` above. One after another ("loop"), all in
@@ -250,9 +253,10 @@ def small(config: ConfigDict, epochs: int) -> None:
         )
         config[name].train.update({"epochs": epochs, "global_batch_size": 32, "chunks": 0})
         config[name].train.update({"evaluation_batch_size": 32, "lateral_share": 0.75})
-    for name in COVIDX:
+    for name in CLASSIFYING:
         config[name].model.backbone = "vit_nano_patch16"
         config[name].train.update({"epochs": 2 * epochs, "global_batch_size": 32})
+        config[name].train.augment.blur = (0.1, 0.6)
         config[name].optimizer.learning_rate = 1e-3
     for name in SEGMENTING:
         config[name].model.update(
@@ -308,6 +312,16 @@ def covidx_finetune(config: ConfigDict) -> None:
     config.stages = ("pretrain", *(f"covidx_finetune_{percent}" for percent in PERCENTS))
 
 
+def probe_chexpert(config: ConfigDict) -> None:
+    """Pre-training, then a linear layer on 1, 10 and 100 % of CheXpert's training films."""
+    config.stages = ("pretrain", *(f"probe_chexpert_{percent}" for percent in PERCENTS))
+
+
+def probe_rsna(config: ConfigDict) -> None:
+    """Pre-training, then a linear layer on 1, 10 and 100 % of RSNA's training films."""
+    config.stages = ("pretrain", *(f"probe_rsna_{percent}" for percent in PERCENTS))
+
+
 def segment_siim(config: ConfigDict) -> None:
     """Pre-training, then masks of pneumothorax on 1, 10 and 100 % of SIIM's training films."""
     config.stages = ("pretrain", *(f"segment_siim_{percent}" for percent in PERCENTS))
@@ -348,14 +362,18 @@ def resnet50(config: ConfigDict) -> None:
     mgca(config)
     small = {"smoke": ("resnet10", 4), "demo": ("resnet10", 16)}
     backbone, width = small.get(config.size, ("resnet50", 64))
-    for name in (*NETWORKS, *COVIDX, *SEGMENTING, *DETECTING):
+    for name in (*NETWORKS, *CLASSIFYING, *SEGMENTING, *DETECTING):
         model = config[name].model
         model.update({"backbone": backbone, "width": width})
         if config.size in small and "resnet_side" in model:
             model.resnet_side = config.data.image.crop
 
 
-COVIDX = tuple(f"covidx{kind}_{n}" for kind in ("", "_finetune") for n in PERCENTS)
+CLASSIFYING = tuple(
+    f"{task}_{n}"
+    for task in ("covidx", "covidx_finetune", "probe_chexpert", "probe_rsna")
+    for n in PERCENTS
+)
 SEGMENTING = tuple(f"segment_{films}_{n}" for films in ("siim", "rsna") for n in PERCENTS)
 DETECTING = tuple(f"detect_rsna_{n}" for n in PERCENTS)
 PRETRAINING = ("pretrain", "pretrain_legacy")
@@ -364,7 +382,7 @@ NETWORKS = (*PRETRAINING, *READING)
 SIZES = (smoke, demo, published)
 TASKS = (
     *(pretrain, temporal, zeroshot_rsna, pairwise, word_order, covidx, covidx_finetune),
-    *(segment_siim, segment_rsna, detect_rsna),
+    *(probe_chexpert, probe_rsna, segment_siim, segment_rsna, detect_rsna),
 )
 METHODS = (mgca, resnet50)
 WORDS = {f.__name__: f for f in (*SIZES, *TASKS, *METHODS)}

@@ -14,7 +14,13 @@ from medjax.run.init_from import Place, find_source, read_artefacts
 from medjax.run.source_name import parse_source
 from medjax.systems.medst.data.batches import Batches, Options
 from medjax.systems.medst.data.films import Data, DataOptions, open_medst
-from medjax.systems.medst.data.labelled import FilmBatches, Labelled, LabelledFilms, open_labelled
+from medjax.systems.medst.data.labelled import (
+    FilmBatches,
+    Labelled,
+    LabelledFilms,
+    LabelRules,
+    open_labelled,
+)
 from medjax.systems.medst.data.packing import Room
 from medjax.systems.medst.data.temporal_pairs import (
     PairBatches,
@@ -23,7 +29,7 @@ from medjax.systems.medst.data.temporal_pairs import (
     open_temporal,
 )
 from medjax.systems.medst.data.texts import TextReader, open_wordpiece
-from medjax.systems.medst.data.views import ViewOptions
+from medjax.systems.medst.data.views import Augment, ViewOptions
 from medjax.systems.medst.demo import COLLECTIONS, FILMS, MS_CXR_T, prepare_demo
 from medjax.systems.medst.starts import text_source
 from medjax.text.wordpiece import make_wordpiece
@@ -99,14 +105,15 @@ class Opened:
         return open_sentences(self.folder("ms_cxr_t"))
 
     @cached_property
-    def _labelled(self) -> dict[str, Labelled]:
+    def _labelled(self) -> dict[tuple, Labelled]:
         return {}
 
-    def labelled(self, name: str) -> Labelled:
-        """Return a set of films with labels."""
-        if name not in self._labelled:
-            self._labelled[name] = open_labelled(self.folder(name))
-        return self._labelled[name]
+    def labelled(self, name: str, rules: LabelRules | None = None) -> Labelled:
+        """Return a set of films with labels, uncertain ones as the rules say; None: left out."""
+        key = (name, *sorted(rules.uncertain.items() if rules else ()))
+        if key not in self._labelled:
+            self._labelled[key] = open_labelled(self.folder(name), rules)
+        return self._labelled[key]
 
     @cached_property
     def captions(self) -> list[str]:
@@ -197,7 +204,10 @@ def film_batches(
     subset: Mapping[str, np.ndarray] | None = None,
 ) -> FilmBatches:
     """Return the batches of a stage that reads films one by one."""
-    return FilmBatches(films, view_options(config), *sizes_of(stage), config.seed, subset)
+    view, options = view_options(config), stage.train.get("augment")
+    if options is not None and (augment := Augment(**options)).changes:
+        view = view._replace(augment=augment)
+    return FilmBatches(films, view, *sizes_of(stage), config.seed, subset)
 
 
 def pair_batches(config: ConfigDict, stage: ConfigDict, data: Opened) -> PairBatches:

@@ -9,6 +9,9 @@ PERCENTS = (1, 10, 100)
 def probing(films: str, share: float) -> ConfigDict:
     """Return the stage that trains a linear layer on the frozen encoder."""
     s = ConfigDict({"kind": "classification", "films": films})
+    s.labels = ()  # of the films; all
+    # What uncertain labels count as; others are left out.
+    s.update({"uncertain_positive": (), "uncertain_negative": ()})
     s.model = ConfigDict({"backbone": "vit_base_patch16_224", "width": 64})
     s.model.resnet_side = 299  # pixels to which a ResNet's films are brought
     s.model.update({"hidden": 0, "dropout": 0.0})  # of a layer between; 0: none
@@ -20,8 +23,24 @@ def probing(films: str, share: float) -> ConfigDict:
     s.train = training(epochs=200, batch=96, evaluation_batch=96)
     s.train.patience = 10
     s.train.backbone_trainable = False
+    # Of training films, as in MoCo v2: another brightness and contrast, a blur (pixels), a flip.
+    a = s.train.augment = ConfigDict({"jitter_probability": 0.0, "jitter": 0.4})
+    a.update({"blur_probability": 0.0, "blur": (0.1, 2.0), "flip_probability": 0.0})
     s.train.train_fraction = share  # of the training films
     s.train.train_fraction_seed = 42
+    return s
+
+
+def probing_mgca(films: str, share: float) -> ConfigDict:
+    """Return MGCA's stage that trains a linear layer on the frozen encoder."""
+    s = probing(films, share)
+    s.train.update({"epochs": 50, "global_batch_size": 48, "evaluation_batch_size": 48})
+    if films == "chexpert":  # the labels of its competition
+        s.uncertain_positive = ("Atelectasis", "Edema", "Pleural Effusion")
+        s.uncertain_negative = ("Cardiomegaly", "Consolidation")
+        s.labels = ("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural Effusion")
+        s.train.augment.update({"jitter_probability": 0.8, "blur_probability": 0.5})
+        s.train.augment.flip_probability = 0.5
     return s
 
 

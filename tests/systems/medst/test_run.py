@@ -178,6 +178,21 @@ def test_boxes_are_found_and_films_without_known_ones_read(tmp_path) -> None:
     assert (stage / "pages" / "all-boxes.png").is_file()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "labels"),
+    [("probe_chexpert", 5), ("probe_rsna,resnet50", 1)],
+)
+def test_labels_of_mgcas_tasks_are_probed(words, labels, tmp_path) -> None:
+    assert main([f"--config={CONFIG}:smoke,{words}", f"--workdir={tmp_path}"]) == 0
+    told, word = results(tmp_path), words.partition(",")[0]
+    assert sorted(told) == ["pretrain", *(f"{word}_{n}" for n in (1, 10, 100))]
+    of = told[f"{word}_100"]["test"]
+    assert 0 <= of["auroc/macro"]["value"] <= 1
+    assert sum(name.startswith("auroc/") and name[6].isupper() for name in of) == labels
+    assert (tmp_path / "plots" / f"{word}_100-test-roc.png").is_file()
+
+
 def count_of(boxes: str) -> int:
     """Return the number of boxes that are written in a text."""
     return len(boxes.split("|")) if boxes else 0

@@ -1,6 +1,6 @@
 """Prepared films with labels (RSNA, COVIDx, CheXpert, MIMIC-CXR), and batches of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,6 +70,22 @@ def open_labelled(xray: Path, rules: LabelRules | None = None) -> Labelled:
             _known(codes.reshape(len(index), len(names)), names, rules or LabelRules()),
         )
     return Labelled(splits, names, image)
+
+
+def uncertain_as(positive: Sequence[str], negative: Sequence[str]) -> LabelRules:
+    """Return rules by which these labels, where uncertain, count as positive or as negative."""
+    return LabelRules({**dict.fromkeys(positive, 1.0), **dict.fromkeys(negative, 0.0)})
+
+
+def select_labels(films: Labelled, labels: Sequence[str]) -> Labelled:
+    """Return films with some of their labels; all where none is named, or they have none."""
+    if not labels or not films.names:
+        return films
+    columns = [films.names.index(label) for label in labels]
+    splits = {
+        split: part._replace(labels=part.labels[:, columns]) for split, part in films.splits.items()
+    }
+    return films._replace(splits=splits, names=tuple(labels))
 
 
 def _known(codes: np.ndarray, names: tuple[str, ...], rules: LabelRules) -> np.ndarray:

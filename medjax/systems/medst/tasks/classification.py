@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from medjax.data.mgca_splits import subset
-from medjax.errors import UserError
+from medjax.errors import UserError, nearest
 from medjax.losses import masked_mean, sigmoid_cross_entropy
 from medjax.metrics.calibration import wilson_interval
 from medjax.metrics.classification import classification_metrics
@@ -21,7 +21,12 @@ from medjax.metrics.metric import Metric
 from medjax.precision import at_least_float32
 from medjax.run.optim import make_optimizer
 from medjax.run.system import Aux, Batch, Outputs, System, Update, Variables
-from medjax.systems.medst.data.labelled import FilmBatches, Labelled
+from medjax.systems.medst.data.labelled import (
+    FilmBatches,
+    Labelled,
+    select_labels,
+    uncertain_as,
+)
 from medjax.systems.medst.networks.backbones import backbone_of
 from medjax.systems.medst.networks.image_encoder import ImageEncoder
 from medjax.systems.medst.networks.of_stage import groups_of, mutable_of, normalised
@@ -54,13 +59,13 @@ def classification_stage(
     config: ConfigDict, name: str, data: Opened, artefacts: Mapping[str, Any] | None
 ) -> System:
     """Return the functions of a stage of kind "classification" (see `medjax.run.system`)."""
-    stage, films = config[name], data.labelled(config[name].films)
+    stage, films = config[name], labelled_films(name, config[name], data)
     names = tuple(artefacts["labels"]) if artefacts else learned_labels(name, films)
     exclusive = bool(artefacts["exclusive"]) if artefacts else are_exclusive(films)
     known = films.names == names
     batches = film_batches(config, stage, films, fraction_of(stage, films))
     model = make_classifier(config, stage, len(names))
-    title = f"{stage.films}{', invented films' * data.invented}"
+    title = f"{stage.films.upper()}{', invented films' * data.invented}"
 
     def apply(variables: Variables, batch: Batch, key: jax.Array, train: bool) -> tuple[Any, Any]:
         return model.apply(
@@ -123,6 +128,21 @@ def classification_stage(
         splits=batches.splits,
         artefacts={"labels": list(names), "exclusive": exclusive},
     )
+
+
+def labelled_films(name: str, stage: ConfigDict, data: Opened) -> Labelled:
+    """Return the films of a stage with the labels that it names.
+
+    Raises:
+        UserError: they have others.
+    """
+    rules = uncertain_as(stage.uncertain_positive, stage.uncertain_negative)
+    films = data.labelled(stage.films, rules)
+    for label in stage.labels if films.names else ():
+        if label not in films.names:
+            close = nearest(label, films.names)
+            raise UserError(f"{name}.labels: the films have no label {label!r}{close}")
+    return select_labels(films, stage.labels)
 
 
 def learned_labels(name: str, films: Labelled) -> tuple[str, ...]:
