@@ -258,6 +258,9 @@ def small(config: ConfigDict, epochs: int) -> None:
         config[name].train.update({"epochs": 2 * epochs, "global_batch_size": 32})
         config[name].train.augment.blur = (0.1, 0.6)
         config[name].optimizer.learning_rate = 1e-3
+    for name in PROBES:
+        config[name].train.update({"epochs": 5 * epochs, "patience": 0})
+        config[name].optimizer.learning_rate = 1e-2
     for name in SEGMENTING:
         config[name].model.update(
             {"backbone": "vit_nano_patch16", "setr_features": (64, 32, 16, 8)}
@@ -369,11 +372,9 @@ def resnet50(config: ConfigDict) -> None:
             model.resnet_side = config.data.image.crop
 
 
-CLASSIFYING = tuple(
-    f"{task}_{n}"
-    for task in ("covidx", "covidx_finetune", "probe_chexpert", "probe_rsna")
-    for n in PERCENTS
-)
+COVIDX = tuple(f"covidx{kind}_{n}" for kind in ("", "_finetune") for n in PERCENTS)
+PROBES = tuple(f"probe_{films}_{n}" for films in ("chexpert", "rsna") for n in PERCENTS)
+CLASSIFYING = (*COVIDX, *PROBES)
 SEGMENTING = tuple(f"segment_{films}_{n}" for films in ("siim", "rsna") for n in PERCENTS)
 DETECTING = tuple(f"detect_rsna_{n}" for n in PERCENTS)
 PRETRAINING = ("pretrain", "pretrain_legacy")

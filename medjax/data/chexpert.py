@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
+from medjax.data.mgca_splits import chexpert_parts
 from medjax.data.tables import LABEL_VALUES, coded, read_table, refuse_repeats
 from medjax.data.xray.film import Film
 from medjax.data.xray.gather import Gathered, prepare_gathered, splits_of, subject_numbers
@@ -24,6 +25,9 @@ LABELS = (
     *("Edema", "Consolidation", "Pneumonia", "Atelectasis", "Pneumothorax", "Pleural Effusion"),
     *("Pleural Other", "Fracture", "Support Devices"),
 )
+COMPETITION = ("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural Effusion")
+"""Labels of the competition."""
+NOT_MENTIONED = -2
 TABLES = {"train.csv": False, "valid.csv": True, "test.csv": True}
 """Table -> whether its films are tested on."""
 FRONTAL = "Frontal"
@@ -33,6 +37,12 @@ VIEW = ("Frontal/Lateral", "AP/PA")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of this source."""
     parser.add_argument("--frontal", action="store_true", help="frontal films only")
+    parser.add_argument(
+        "--mgca_split",
+        choices=("patient", "row"),
+        help="5,000 films for validation and the films of 5x200 left out, as MGCA, by whole "
+        "patients; row: as published, patients may be on both sides",
+    )
     add_image_options(parser, quality=95)
 
 
@@ -50,11 +60,11 @@ def prepare(args: argparse.Namespace) -> None:
         table = table[table["view"] != "LATERAL"].reset_index(drop=True)
     count = {"rule": "frontal", "in": before, "out": len(table), "reason": "a lateral film"}
     prefixed = not (root / str(table["image"].iloc[0])).is_file()
-    splits, rule = splits_of(args, table["patient"].tolist(), table["tested"].tolist())
+    splits, rule, patients = split_films(args, table)
     rows = zip(
         table["image"],
         splits,
-        subject_numbers(table["patient"]),
+        subject_numbers(patients),
         table["study"],
         table["view"],
         table["codes"],
@@ -64,11 +74,45 @@ def prepare(args: argparse.Namespace) -> None:
         Film(image, _without_first(image) if prefixed else image, split, patient, study, view, 0,
              codes)
         for image, split, patient, study, view, codes in rows
+        if split
     ]  # fmt: skip
     labels = () if args.unlabelled else LABELS
     inputs = {path.name: path for path in there}
     counts = [count] if args.frontal else []
     prepare_gathered(args, root, Gathered(films, labels, rule, inputs, counts=counts), SOURCE)
+
+
+def split_films(args: argparse.Namespace, table: pd.DataFrame) -> tuple[list[str], str, list[str]]:
+    """Return the split of every film, "" for none, the rule, and whom the films are of.
+
+    Where single films are drawn, each is of a patient of its own.
+    """
+    patients, tested = table["patient"].tolist(), table["tested"].tolist()
+    if args.mgca_split is None or args.unlabelled:
+        return *splits_of(args, patients, tested), patients
+    by_patient = args.mgca_split == "patient"
+    if not by_patient:
+        patients = [f"{patient}/{row}" for row, patient in enumerate(patients)]
+    codes = np.array(table["codes"].tolist(), np.int8).reshape(len(table), len(LABELS))
+    splits = [""] * len(table)
+    parts = chexpert_parts(patients, tested, lone_label(codes).tolist(), by_patient)
+    for name, positions in parts._asdict().items():
+        for position in positions:
+            splits[position] = name
+    unit = "patients" if by_patient else "rows"
+    rule = f"as MGCA: 5,000 films for validation, 5x200 left out, by {unit}; valid.csv is tested on"
+    return splits, rule, patients
+
+
+def lone_label(codes: np.ndarray) -> np.ndarray:
+    """Return the number in COMPETITION of the one label that a film has, -1 without such.
+
+    codes: int8 [film, label]; all other labels must be 0 or not mentioned.
+    """
+    columns = [LABELS.index(name) for name in COMPETITION]
+    others_free = ((codes == 0) | (codes == NOT_MENTIONED)).sum(1) == len(LABELS) - 1
+    has = codes[:, columns] == 1
+    return np.where(others_free & has.any(1), has.argmax(1), -1)
 
 
 def _without_first(path: str) -> str:

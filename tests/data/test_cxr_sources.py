@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from medjax.data.chexpert import COMPETITION, lone_label
 from medjax.data.chexpert import LABELS as CHEXPERT
 from medjax.data.prepared import open_set, read_manifest
 from medjax.data.siim import read_runs
@@ -147,6 +148,23 @@ def make_chexpert(raw):
             views = {"Frontal/Lateral": view.capitalize(), "AP/PA": "AP"}
             lines.append({"Path": f"CheXpert-v1.0-small/{path}", "Age": 60} | views | labels)
         pd.DataFrame(lines).to_csv(raw / table, index=False)
+
+
+def test_chexperts_films_of_one_label_are_told(raw, tmp_path, monkeypatch, capsys):
+    codes = np.zeros((5, len(CHEXPERT)), np.int8)
+    edema, fracture = CHEXPERT.index("Edema"), CHEXPERT.index("Fracture")
+    codes[[0, 1, 2], edema] = 1
+    codes[1, fracture], codes[2, fracture], codes[3, fracture] = -2, -1, 1
+    assert lone_label(codes).tolist() == [COMPETITION.index("Edema")] * 2 + [-1] * 3
+    make_chexpert(raw)
+    assert run("chexpert", raw, tmp_path / "few", "--mgca_split=patient") == 1
+    assert "validation: 1, of which" in capsys.readouterr().err
+    monkeypatch.setattr("medjax.data.mgca_splits.CHEXPERT_VALIDATION", 1)
+    monkeypatch.setattr("medjax.data.mgca_splits.CHEXPERT_EACH", 0)
+    for unit in ("patient", "row"):
+        assert run("chexpert", raw, tmp_path / unit, f"--mgca_split={unit}") == 0
+        splits = [split for split, _ in read(tmp_path / unit).values()]
+        assert len(splits) == 4 and splits.count("test") == 1 and "validation" in splits
 
 
 def test_chexpert_tests_on_its_validation_patients(raw, tmp_path):

@@ -38,8 +38,10 @@ ALL = "all"
 """The split of a task that is scored over everything there is."""
 SOURCES = {FILMS: "mimic_cxr", MS_CXR_T: MS_CXR_T, **{name: name for name in COLLECTIONS}}
 """Set -> the source that prepares it; `data.<set>_dir` names its folder, `data.dir` the films."""
-PREPARED_WITH = {"rsna": " --mgca_split", "chexpert": " --frontal"}
+PREPARED_WITH = {"rsna": " --mgca_split", "chexpert": " --frontal --mgca_split=patient"}
 """Set -> options of its preparation."""
+SHOWN = {"rsna": "RSNA", "covidx": "COVIDx", "siim": "SIIM", "chexpert": "CheXpert"}
+"""How pictures write the names of sets."""
 READ_BY = {
     "pretrain": FILMS,
     "temporal_images": MS_CXR_T,

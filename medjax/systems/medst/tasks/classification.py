@@ -31,7 +31,7 @@ from medjax.systems.medst.networks.backbones import backbone_of
 from medjax.systems.medst.networks.image_encoder import ImageEncoder
 from medjax.systems.medst.networks.of_stage import groups_of, mutable_of, normalised
 from medjax.systems.medst.networks.probe import Probe
-from medjax.systems.medst.opening import Opened, film_batches
+from medjax.systems.medst.opening import SHOWN, Opened, film_batches
 
 
 class Classifier(nn.Module):
@@ -65,7 +65,7 @@ def classification_stage(
     known = films.names == names
     batches = film_batches(config, stage, films, fraction_of(stage, films))
     model = make_classifier(config, stage, len(names))
-    title = f"{stage.films.upper()}{', invented films' * data.invented}"
+    title = f"{SHOWN[stage.films]}{', invented films' * data.invented}"
 
     def apply(variables: Variables, batch: Batch, key: jax.Array, train: bool) -> tuple[Any, Any]:
         return model.apply(

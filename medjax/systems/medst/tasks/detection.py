@@ -24,7 +24,7 @@ from medjax.systems.medst.data.regions import (
 )
 from medjax.systems.medst.networks.detector import Detector
 from medjax.systems.medst.networks.of_stage import groups_of, mutable_of, normalised
-from medjax.systems.medst.opening import Opened, sizes_of
+from medjax.systems.medst.opening import SHOWN, Opened, sizes_of
 from medjax.systems.medst.tasks.boxes import (
     STRIDES,
     BoxLoss,
@@ -47,7 +47,7 @@ def detection_stage(
     finding = artefacts["finding"] if artefacts else stage.finding
     batches, known = box_batches(config, name, data, finding)
     model = make_detector(config, stage)
-    title = f"{finding}, {stage.films.upper()}{', invented films' * data.invented}"
+    title = f"{finding}, {SHOWN[stage.films]}{', invented films' * data.invented}"
 
     def collate(split: str, epoch: int, plan: BatchPlan, rows: slice) -> dict[str, Any]:
         batch = batches.collate(split, epoch, plan, rows)

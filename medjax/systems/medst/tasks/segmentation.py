@@ -30,7 +30,7 @@ from medjax.systems.medst.networks.backbones import backbone_of
 from medjax.systems.medst.networks.of_stage import groups_of, mutable_of, normalised
 from medjax.systems.medst.networks.segmentation import Setr
 from medjax.systems.medst.networks.unet import UNet
-from medjax.systems.medst.opening import Opened, sizes_of
+from medjax.systems.medst.opening import SHOWN, Opened, sizes_of
 from medjax.systems.medst.tasks.overlays import MaskOverlay, choose_films, mask_page
 
 
@@ -42,7 +42,7 @@ def segmentation_stage(
     finding = artefacts["finding"] if artefacts else stage.finding
     batches = mask_batches(config, name, data, finding)
     model = make_segmenter(config, stage)
-    title = f"{finding}, {stage.films.upper()}{', invented films' * data.invented}"
+    title = f"{finding}, {SHOWN[stage.films]}{', invented films' * data.invented}"
 
     def apply(variables: Variables, batch: Batch, train: bool) -> tuple[jax.Array, Any]:
         logits, mutable = model.apply(
