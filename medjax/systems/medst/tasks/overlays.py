@@ -13,6 +13,9 @@ from medjax.metrics.film_page import film_page, take_evenly
 
 TRUE_COLOR, FOUND_COLOR = "#56B4E9", "#E69F00"
 OPACITY = 0.55
+EDGE = [withStroke(linewidth=1.5, foreground="black")]
+MOST_DRAWN = 8
+"""Boxes of a film that are drawn, the most confident."""
 
 
 class MaskOverlay(NamedTuple):
@@ -52,7 +55,7 @@ class BoxOverlay(NamedTuple):
     image: np.ndarray
     """uint8 [side, side, 1]"""
     found: np.ndarray
-    """[detection, 4]"""
+    """[detection, 4], the most confident first"""
     confidence: np.ndarray
     """[detection]"""
     true: np.ndarray | None = None
@@ -66,13 +69,13 @@ def box_page(overlays: Sequence[BoxOverlay], title: str) -> Figure:
     figure, axes = film_page([o.image for o in overlays], captions, title, legend)
     for ax, overlay in zip(axes, overlays):
         side = len(overlay.image)
-        for box in () if overlay.true is None else overlay.true:
-            _outline(ax, box * side, TRUE_COLOR)
-        for box, confidence in zip(overlay.found, overlay.confidence):
+        for box, confidence in list(zip(overlay.found, overlay.confidence))[:MOST_DRAWN]:
             _outline(ax, box * side, FOUND_COLOR)
             left, top = box[:2] * side - 0.5
             told = ax.text(left, top, f"{confidence:.2f}", fontsize=6, color=FOUND_COLOR)
-            told.set(va="bottom", clip_on=True, path_effects=[withStroke(linewidth=2)])
+            told.set(va="bottom", clip_on=True, path_effects=EDGE)
+        for box in () if overlay.true is None else overlay.true:
+            _outline(ax, box * side, TRUE_COLOR)
     return figure
 
 
