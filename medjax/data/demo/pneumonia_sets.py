@@ -14,6 +14,7 @@ from PIL import Image
 
 from medjax.data.demo.film import Findings, draw_frontal
 from medjax.data.demo.patients import generator
+from medjax.data.demo.progression import draw_place, with_opacity
 from medjax.data.demo.rawcsv import require_patients
 from medjax.data.film_sizes import square_canvas
 from medjax.data.subject_split import hash_fraction
@@ -72,7 +73,7 @@ def draw_rsna_film(number: int, seed: int, width: int) -> PneumoniaFilm:
     findings = Findings(heart=float(np.clip(0.25 + 0.2 * rng.standard_normal(), 0, 0.7)))
     name = "Lung Opacity" if u < PNEUMONIA else "Normal"
     if u < PNEUMONIA:
-        findings = with_pneumonia(findings, strength, side, rng)
+        findings = with_opacity(findings, strength, side, draw_place(rng))
     elif u < PNEUMONIA + OTHER:
         name = "No Lung Opacity / Not Normal"
         findings = (
@@ -91,18 +92,6 @@ def draw_rsna_film(number: int, seed: int, width: int) -> PneumoniaFilm:
     without = film_with(findings._replace(consolidation=0.0))
     place = np.abs(image.astype(np.int16) - without) > SHOWN_BY
     return PneumoniaFilm(image, _box_of(place), name)
-
-
-def with_pneumonia(
-    findings: Findings, strength: float, side: int, rng: np.random.Generator
-) -> Findings:
-    """Add a pneumonia as those of `progression`."""
-    return findings._replace(
-        consolidation=0.5 + 0.5 * strength,
-        consolidation_side=side,
-        consolidation_size=0.45 + 0.75 * strength,
-        consolidation_place=(float(rng.uniform(0.38, 0.48)), float(rng.choice((-0.25, 0.2)))),
-    )
 
 
 def _box_of(place: np.ndarray) -> tuple[float, float, float, float]:
@@ -143,7 +132,7 @@ def covidx_findings(label: str, rng: np.random.Generator) -> Findings:
     findings = Findings(heart=float(np.clip(0.25 + 0.2 * rng.standard_normal(), 0, 0.7)))
     strength, side = rng.uniform(0.5, 1.0), 1 if rng.random() < 0.5 else -1
     if label == "pneumonia":
-        return with_pneumonia(findings, strength, side, rng)
+        return with_opacity(findings, strength, side, draw_place(rng))
     return findings._replace(edema=0.9 * strength) if label == "COVID-19" else findings
 
 

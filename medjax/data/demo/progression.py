@@ -16,7 +16,13 @@ import pandas as pd
 from medjax.data.demo.film import Findings
 from medjax.data.demo.findings import label_study
 from medjax.data.demo.patients import HOUR, generator
-from medjax.data.demo.progression_report import CHANGES, Told, sentence_pairs, write_report
+from medjax.data.demo.progression_report import (
+    CHANGES,
+    PLACES,
+    Told,
+    sentence_pairs,
+    write_report,
+)
 from medjax.data.demo.rawcsv import require_patients
 from medjax.data.demo.release import LATERAL, Study, films_of, write_release
 from medjax.data.subject_split import hash_fraction
@@ -29,7 +35,11 @@ LEVELS = (0.0, 0.45, 1.0)
 """Strength of an absent, a small and a large finding."""
 BIG_STEP = 0.35
 """Share of the changes by two levels."""
-TWO_FINDINGS = 0.6
+KINDS = ("lung", "lung", "edema", "effusion", "effusion", "pneumothorax")
+"""What the findings of a patient are drawn from: one in a lung at most, fluid on both sides."""
+PNEUMONIA = 0.6
+"""Share of the findings in a lung that reports call pneumonia, the others consolidation."""
+TWO_FINDINGS = 0.8
 """Share of the patients with a second finding."""
 VALIDATION_SHARE, TEST_SHARE = 0.12, 0.22
 PORTABLE, WITH_LATERAL, SECOND_FRONTAL = 0.2, 0.7, 0.06
@@ -117,11 +127,12 @@ def draw_patient(number: int, seed: int) -> Patient:
     clock = 7 * HOUR + 12 * HOUR * rng.random(visits)
     seconds = (start + gaps.cumsum()).astype(np.int64) * 24 * HOUR + clock.astype(np.int64)
     ids = FIRST_STUDY + len(VISITS) * number + rng.permutation(len(VISITS))[:visits]
-    kinds = rng.permutation(["lung", "edema", "effusion", "effusion", "pneumothorax"])
+    drawn = rng.permutation(KINDS).tolist()
+    kinds = [k for i, k in enumerate(drawn) if k != "lung" or k not in drawn[:i]]
     second = rng.random() < TWO_FINDINGS
     tracks: list[Track] = []
     for kind in kinds[: 1 + second]:
-        tracks.append(_draw_track(str(kind), visits, tracks, rng))
+        tracks.append(_draw_track(kind, visits, tracks, rng))
     heart = 0.25 + 0.2 * rng.standard_normal()
     return Patient(
         number,
@@ -136,10 +147,10 @@ def _draw_track(kind: str, visits: int, others: Sequence[Track], rng: np.random.
     """A finding that at each visit grows, shrinks or stays, all as often where it can."""
     side = -1 if rng.random() < 0.5 else 1
     if kind == "lung":
-        kind = "pneumonia" if rng.random() < 0.5 else "consolidation"
+        kind = "pneumonia" if rng.random() < PNEUMONIA else "consolidation"
     if any(other.kind == kind for other in others):
         side = -others[0].side
-    place = (float(rng.uniform(0.38, 0.48)), float(rng.choice((-0.25, 0.2))))
+    place = draw_place(rng)
     top = len(LEVELS) - 1
     level = int(rng.integers(top + 1))
     levels = [level]
@@ -201,25 +212,37 @@ def findings_at(patient: Patient, visit: int, rng: np.random.Generator) -> Findi
             else:
                 findings = findings._replace(effusion_left=0.95 * strength)
         elif track.kind == "pneumothorax":
-            findings = findings._replace(pneumothorax=strength, pneumothorax_side=track.side)
-        else:
-            findings = findings._replace(
-                consolidation=0.5 + 0.5 * strength if level else 0.0,
-                consolidation_side=track.side,
-                consolidation_size=0.45 + 0.75 * strength,
-                consolidation_place=track.place,
-            )
+            air = 1.6 * strength  # a rim that a film of 64 pixels shows
+            findings = findings._replace(pneumothorax=air, pneumothorax_side=track.side)
+        elif level:
+            findings = with_opacity(findings, strength, track.side, track.place)
     return findings
+
+
+def draw_place(rng: np.random.Generator) -> tuple[float, float]:
+    """Draw `Findings.consolidation_place`, in the upper or the lower lung."""
+    return float(rng.uniform(0.38, 0.48)), float(rng.choice((-0.25, 0.2)))
+
+
+def with_opacity(
+    findings: Findings, strength: float, side: int, place: tuple[float, float]
+) -> Findings:
+    """Add a consolidation, or a pneumonia, that is the larger and denser the stronger it is."""
+    return findings._replace(
+        consolidation=0.7 + 0.3 * strength,
+        consolidation_side=side,
+        consolidation_size=0.6 + 0.7 * strength,
+        consolidation_place=place,
+    )
 
 
 def told_of(track: Track, visit: int) -> Told:
     """Return what a report says of a finding: its level and the change since the visit before."""
     level = track.levels[visit]
     before = track.levels[visit - 1] if visit else None
-    zone = ""
-    if track.kind in ("consolidation", "pneumonia"):
-        zone = "upper" if track.place[1] < 0 else "lower"
-    side = {-1: "right", 1: "left", 0: ""}[track.side]
+    zones = PLACES[track.kind]
+    zone = zones[0] if track.place[1] < 0 else zones[-1]
+    side = {-1: "right", 1: "left", 0: "bilateral"}[track.side]
     return Told(track.kind, side, zone, level, before)
 
 

@@ -23,12 +23,21 @@ RESOLVED = (
     "Resolved {what}.",
     "The {what} seen before is no longer visible.",
 )
+LIKELY = (
+    "Findings consistent with {what}.",
+    "Findings suggesting {what}.",
+    "This opacity can represent {what}.",
+    "Findings are most compatible with {what}.",
+)
+"""What an impression says of a pneumonia, in the words of RSNA's prompts."""
+NAMED = 0.7
+"""Share of the impressions on a pneumonia that say so; in half of them without its place."""
 BY_CHANGE = {
     "improving": (
-        "The {what} has decreased, now {size}.",
-        "Improving {what}, now {size}.",
-        "The {what} has improved and is {size}.",
-        "The {what} is smaller, now {size}.",
+        "The {what} has decreased.",
+        "Improving {what}.",
+        "The {what} has improved.",
+        "The {what} is smaller.",
     ),
     "stable": (
         "Unchanged {size} {what}.",
@@ -37,28 +46,58 @@ BY_CHANGE = {
         "Stable {size} {what}.",
     ),
     "worsening": (
-        "The {what} has increased, now {size}.",
-        "Worsening {what}, now {size}.",
-        "The {what} has worsened and is {size}.",
-        "The {what} is larger, now {size}.",
+        "The {what} has increased.",
+        "Worsening {what}.",
+        "The {what} has worsened.",
+        "The {what} is larger.",
     ),
 }
-"""The sentences of a change; those of one row say the same."""
+"""The sentences of a change; those of one row say the same. Only films tell that what has shrunk
+is small and what has grown is large."""
 VERBS = {
     "improving": ("has decreased", "has improved"),
-    "stable": ("is stable", "is unchanged"),
+    "first": ("is {size}",),
+    "stable": ("remains {size}", "stays {size}"),
     "worsening": ("has increased", "has worsened"),
+    "resolved": ("has resolved", "has cleared"),
+    "new": ("has appeared", "has developed"),
 }
+"""By `Told.course`."""
+OPPOSITE = (("improving", "worsening"), ("resolved", "new"))
 JOINED = (
     "The {a} {change_a} and the {b} {change_b}.",
     "The {a} {change_a} while the {b} {change_b}.",
 )
-ABSENT = ("No {what}.", "There is no {what}.", "No evidence of {what}.")
-MENTIONED = 0.35
+ABSENT = (
+    "No {what}.",
+    "There is no {what}.",
+    "No evidence of {what}.",
+    "No evidence of acute {what}.",
+    "No signs of {what}.",
+)
+CLEAR = (
+    "No acute cardiopulmonary process.",
+    "There is no pneumonia.",
+    "No evidence of pneumonia.",
+    "No evidence of acute pneumonia.",
+    "No signs of pneumonia.",
+)
+"""Impressions of films that show nothing."""
+MENTIONED = 0.5
 """Share of the absent findings that are said to be absent."""
+PLACES = {
+    "consolidation": ("upper", "lower"),
+    "pneumonia": ("upper", "lower"),
+    "effusion": ("",),
+    "pneumothorax": ("apical",),
+    "edema": ("",),
+}
+"""Kind of finding -> zones of a lung that it may lie in."""
+PARAPHRASES = 2
+"""Pairs of sentences on a finding and its change."""
 MEASURED = 0.15
 """Share of the first sentences on a pneumothorax that give its width."""
-WITHOUT_IMPRESSION, WITHOUT_FINDINGS, WITHOUT_BOTH = 0.1, 0.08, 0.02
+WITHOUT_IMPRESSION, WITHOUT_FINDINGS, WITHOUT_BOTH = 0.1, 0.5, 0.02
 REASONS = ("cough", "dyspnea", "fever", "chest pain")
 
 
@@ -68,9 +107,9 @@ class Told(NamedTuple):
     kind: str
     """Key of NAMES."""
     side: str
-    """"left", "right" or ""."""
+    """"left", "right" or "bilateral"."""
     zone: str
-    """"upper", "lower" or ""."""
+    """"upper", "lower", "apical" or ""."""
     level: int
     """Of SIZES; 0: absent."""
     before: int | None
@@ -78,8 +117,8 @@ class Told(NamedTuple):
 
     @property
     def what(self) -> str:
-        """Its name with side and place."""
-        words = (self.side, self.zone, "lung" if self.zone else "", NAMES[self.kind])
+        """Its name with side and place, three words whatever it is."""
+        words = (self.side, self.zone, NAMES[self.kind])
         return " ".join(word for word in words if word)
 
     @property
@@ -88,6 +127,13 @@ class Told(NamedTuple):
         if self.before is None or not (self.level or self.before):
             return ""
         return CHANGES[int(np.sign(self.level - self.before))]
+
+    @property
+    def course(self) -> str:
+        """The change, or "first", "new" or "resolved"; "" where it was never there."""
+        if self.level and not self.before:
+            return "first" if self.before is None else "new"
+        return self.change if self.level else "resolved" if self.before else ""
 
 
 def write_report(
@@ -136,15 +182,20 @@ def _findings(told: Sequence[Told], rng: np.random.Generator) -> str:
 
 
 def _impression(told: Sequence[Told], rng: np.random.Generator) -> str:
-    """The changes again, of two findings in one sentence; or what there is."""
-    changed = [found for found in told if found.change]
-    if len(changed) == 2:
-        a, b = (changed[i] for i in rng.permutation(2))
-        return join(a.what, a.change, b.what, b.change, rng)
-    there = [found for found in told if found.level or found.change]
+    """The findings again, two of them in one sentence."""
+    there = [found for found in told if found.course]
     if not there:
-        return "No acute cardiopulmonary process."
-    return " ".join(describe(found, rng) for found in there)
+        return _pick(CLEAR, rng)
+    sentences = [describe(found, rng) for found in there]
+    if len(there) == 2:
+        a, b = (there[i] for i in rng.permutation(2))
+        verbs = (_pick(VERBS[f.course], rng).format(size=SIZES[f.level]) for f in (a, b))
+        sentences = [join(_pick(JOINED, rng), (a.what, b.what), *verbs)]
+    for found in told:
+        if found.kind == "pneumonia" and found.level and rng.random() < NAMED:
+            what = found.what if rng.random() < 0.5 else NAMES[found.kind]
+            sentences.append(_pick(LIKELY, rng).format(what=what))
+    return " ".join(sentences)
 
 
 def describe(found: Told, rng: np.random.Generator) -> str:
@@ -163,45 +214,50 @@ def describe(found: Told, rng: np.random.Generator) -> str:
     return _pick(BY_CHANGE[found.change], rng).format(**words)
 
 
-def join(a: str, change_a: str, b: str, change_b: str, rng: np.random.Generator) -> str:
-    """Return one sentence on the changes of two findings."""
-    return _pick(JOINED, rng).format(
-        a=a, change_a=_pick(VERBS[change_a], rng), b=b, change_b=_pick(VERBS[change_b], rng)
-    )
+def join(form: str, things: tuple[str, str], first: str, second: str) -> str:
+    """Return one sentence, of JOINED, on two findings and what each did."""
+    return form.format(a=things[0], change_a=first, b=things[1], change_b=second)
 
 
 def sentence_pairs(rng: np.random.Generator) -> list[tuple[str, str, str, str]]:
     """Return (sentence, sentence, category, subset) of paraphrases and contradictions.
 
     In the subset "RadGraph" other words tell the same change, or the opposite one. In "swaps" both
-    sentences of every pair have the same words: only their order tells what has grown.
+    sentences of every pair have the same words: only their order tells what did which.
     """
     things = [
-        Told(kind, side, zone, level, 1)
-        for kind, zones in (("consolidation", ("lower",)), ("pneumonia", ("lower",)),
-                            ("effusion", ("",)), ("pneumothorax", ("",)))
-        for side in ("left", "right")
+        Told(kind, side, zone, 1, 1)
+        for kind, zones in PLACES.items()
+        for side in (("left", "right") if kind != "edema" else ("bilateral",))
         for zone in zones
-        for level in (1, 2)
-    ] + [Told("edema", "", "", level, 1) for level in (1, 2)]  # fmt: skip
+    ]
     pairs = []
     for thing in things:
-        words = {"what": thing.what, "size": SIZES[thing.level]}
         for change, other in (("improving", "worsening"), ("worsening", "improving")):
-            a, b = rng.permutation(len(BY_CHANGE[change]))[:2]
-            first = BY_CHANGE[change][a].format(**words)
-            pairs.append((first, BY_CHANGE[change][b].format(**words), "paraphrase", "RadGraph"))
-            opposite = _pick(BY_CHANGE[other], rng).format(**words)
-            pairs.append((first, opposite, "contradiction", "RadGraph"))
-    names = list(dict.fromkeys(thing.what for thing in things))
-    for a, b in itertools.combinations(names, 2):
-        better, worse = _pick(VERBS["improving"], rng), _pick(VERBS["worsening"], rng)
-        form = _pick(JOINED, rng)
-        said = form.format(a=a, change_a=better, b=b, change_b=worse)
-        turned = form.format(a=b, change_a=worse, b=a, change_b=better)
-        swapped = form.format(a=b, change_a=better, b=a, change_b=worse)
-        pairs += [(said, turned, "paraphrase", "swaps"), (said, swapped, "contradiction", "swaps")]
+            told = [form.format(what=thing.what) for form in BY_CHANGE[change]]
+            alike = list(itertools.combinations(told, 2))
+            for a, b in (alike[i] for i in rng.permutation(len(alike))[:PARAPHRASES]):
+                opposite = _pick(BY_CHANGE[other], rng).format(what=thing.what)
+                pairs.append((a, b, "paraphrase", "RadGraph"))
+                pairs.append((a, opposite, "contradiction", "RadGraph"))
+    for first, second in itertools.combinations(things, 2):
+        if not may_coexist(first, second):
+            continue
+        there, back = (first.what, second.what), (second.what, first.what)
+        for courses in OPPOSITE:
+            one, other = (_pick(VERBS[course], rng) for course in courses)
+            form = _pick(JOINED, rng)
+            said, turned = join(form, there, one, other), join(form, back, other, one)
+            swapped = join(form, back, one, other)
+            pairs.append((said, turned, "paraphrase", "swaps"))
+            pairs.append((said, swapped, "contradiction", "swaps"))
     return [pairs[i] for i in rng.permutation(len(pairs))]
+
+
+def may_coexist(first: Told, second: Told) -> bool:
+    """Whether a patient may have both: fluid on both sides, else findings of two kinds."""
+    kinds = {"consolidation" if t.kind == "pneumonia" else t.kind for t in (first, second)}
+    return len(kinds) == 2 or (kinds == {"effusion"} and first.side != second.side)
 
 
 def _pick(choices: Sequence[str], rng: np.random.Generator) -> str:
