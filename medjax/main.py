@@ -101,6 +101,7 @@ def run(config: ConfigDict, folder: Path, mode: str) -> None:
     jax = _import_jax(folder)
     from medjax.run import stages
     from medjax.run.compilation import compile_quickly
+    from medjax.run.memory import keep_freed_memory
 
     results = workdir.finished_results(folder, config) if mode == "train" else None
     if results is not None:
@@ -117,6 +118,7 @@ def run(config: ConfigDict, folder: Path, mode: str) -> None:
         if first:
             print(f"workdir {folder}", flush=True)
         held.enter_context(compile_quickly(config.get("fast_compilation", False)))
+        keep_freed_memory()
         stages.run_stages(config, folder.absolute(), mode)
 
 
