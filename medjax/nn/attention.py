@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from flax.typing import Initializer
 
 from medjax.nn.dropout import Dropout
-from medjax.nn.linear import Linear
+from medjax.nn.linear import Linear, as_rows
 from medjax.precision import at_least_float32
 
 
@@ -29,14 +29,17 @@ class AttentionInput(nn.Module):
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (3 * width,), jnp.float32)
             bias = bias.astype(self.dtype)
-        x = x.astype(self.dtype)
+
+        def project(x: jax.Array, first: int, last: int) -> list[jax.Array]:
+            """Multiply by the parts of the kernel from one to another."""
+            part = slice(first * width, last * width)
+            rows = as_rows(x.astype(self.dtype)) @ kernel[:, part] + bias[part]
+            return jnp.split(rows.reshape(*x.shape[:-1], -1), last - first, axis=-1)
+
         if memory is None:
-            query, key, value = jnp.split(x @ kernel + bias, 3, axis=-1)
-            return query, key, value
-        query = x @ kernel[:, :width] + bias[:width]
-        key, value = jnp.split(
-            memory.astype(self.dtype) @ kernel[:, width:] + bias[width:], 2, axis=-1
-        )
+            query, key, value = project(x, 0, 3)
+        else:
+            (query,), (key, value) = project(x, 0, 1), project(memory, 1, 3)
         return query, key, value
 
 

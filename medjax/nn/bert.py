@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from medjax.nn.activations import gelu
-from medjax.nn.linear import Linear
+from medjax.nn.linear import Linear, as_rows
 from medjax.precision import at_least_float32
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
@@ -169,10 +169,11 @@ class Layer(nn.Module):
     ) -> tuple[jax.Array, jax.Array]:
         """x [batch, token, width], allowed bool [batch, token] -> x, attention probabilities."""
         attended, attention = self._attend(x, allowed, train)
-        x = self.attention_norm(x + self.dropout(attended, deterministic=not train))
-        inner = ACTIVATIONS[self.config.hidden_act](self.intermediate(x))
-        x = self.output_norm(x + self.dropout(self.output(inner), deterministic=not train))
-        return x, attention
+        rows = as_rows(x) + as_rows(self.dropout(attended, deterministic=not train))
+        rows = self.attention_norm(rows)
+        inner = ACTIVATIONS[self.config.hidden_act](self.intermediate(rows))
+        rows = rows + self.dropout(self.output(inner), deterministic=not train)
+        return self.output_norm(rows).reshape(x.shape), attention
 
     def _attend(self, x: jax.Array, allowed: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
         heads = self.config.num_attention_heads

@@ -12,7 +12,7 @@ from medjax.nn.dropout import Dropout
 from medjax.nn.initializers import uniform
 from medjax.nn.known import VITS as VITS
 from medjax.nn.known import ViTConfig as ViTConfig
-from medjax.nn.linear import Linear
+from medjax.nn.linear import Linear, as_rows
 
 EPSILON = 1e-6
 """Of LayerNorm."""
@@ -38,8 +38,9 @@ class PatchEmbedding(nn.Module):
         bias = self.param("bias", uniform(fan**-0.5), (self.features,), jnp.float32)
         # A convolution whose windows lie side by side is one matrix product.
         x = images.reshape(batch, height // size, size, width // size, size, channels)
-        x = x.transpose(0, 1, 3, 2, 4, 5).reshape(batch, -1, fan).astype(self.dtype)
-        return x @ kernel.reshape(fan, -1).astype(self.dtype) + bias.astype(self.dtype)
+        x = x.transpose(0, 1, 3, 2, 4, 5).reshape(-1, fan).astype(self.dtype)
+        x = x @ kernel.reshape(fan, -1).astype(self.dtype) + bias.astype(self.dtype)
+        return x.reshape(batch, -1, self.features)
 
 
 class Mlp(nn.Module):
@@ -88,10 +89,21 @@ class Block(nn.Module):
 
         allowed: bool, broadcast to the attention's shape.
         """
-        mixed, attention = self.attention(self.attention_norm(x), allowed=allowed, train=train)
-        x = x + self.drop(self.dropout(mixed, train=train), train=train)
-        x = x + self.drop(self.mlp(self.mlp_norm(x), train=train), train=train)
-        return x, attention
+        x, attention = self.attend(x, allowed, train=train)
+        rows = as_rows(x)
+        change = self.mlp(self.mlp_norm(rows), train=train).reshape(x.shape)
+        rows = rows + as_rows(self.drop(change, train=train))
+        return rows.reshape(x.shape), attention
+
+    def attend(
+        self, x: jax.Array, allowed: jax.Array | None, *, train: bool
+    ) -> tuple[jax.Array, jax.Array]:
+        """Do the first half: x with what attention adds, and the attention."""
+        rows = as_rows(x)
+        normed = self.attention_norm(rows).reshape(x.shape)
+        mixed, attention = self.attention(normed, allowed=allowed, train=train)
+        mixed = self.drop(self.dropout(mixed, train=train), train=train)
+        return (rows + as_rows(mixed)).reshape(x.shape), attention
 
 
 class ViT(nn.Module):

@@ -2,9 +2,11 @@
 
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from medjax.nn.linear import as_rows
 from medjax.nn.vit import Block, Mlp, ViT, layer_norm
 
 
@@ -19,14 +21,17 @@ class ViewBlock(Block):
 
     def perceive(self, x: jax.Array, frontal: int, *, train: bool) -> jax.Array:
         """Send the first `frontal` tokens through one expert, the others through the other."""
-        tokens = x.shape[1]
-        if frontal >= tokens:
-            return self.mlp(self.mlp_norm(x), train=train)
-        lateral = self.lateral_mlp(self.lateral_norm(x[:, frontal:]), train=train)
-        if frontal == 0:
-            return lateral
-        first = self.mlp(self.mlp_norm(x[:, :frontal]), train=train)
-        return jnp.concatenate([first, lateral], 1)
+
+        def through(norm: nn.LayerNorm, mlp: Mlp, x: jax.Array) -> jax.Array:
+            return mlp(norm(as_rows(x)), train=train).reshape(x.shape)
+
+        first, lateral = x[:, :frontal], x[:, frontal:]
+        parts = []
+        if first.shape[1]:
+            parts.append(through(self.mlp_norm, self.mlp, first))
+        if lateral.shape[1]:
+            parts.append(through(self.lateral_norm, self.lateral_mlp, lateral))
+        return jnp.concatenate(parts, 1)
 
     def __call__(
         self,
@@ -41,9 +46,9 @@ class ViewBlock(Block):
         allowed: bool, broadcast to the attention's shape; frontal: number of leading tokens that
         are of the frontal film.
         """
-        mixed, attention = self.attention(self.attention_norm(x), allowed=allowed, train=train)
-        x = x + self.drop(self.dropout(mixed, train=train), train=train)
-        return x + self.drop(self.perceive(x, frontal, train=train), train=train), attention
+        x, attention = self.attend(x, allowed, train=train)
+        change = self.drop(self.perceive(x, frontal, train=train), train=train)
+        return (as_rows(x) + as_rows(change)).reshape(x.shape), attention
 
 
 class Views(NamedTuple):
