@@ -28,6 +28,8 @@ class Findings(NamedTuple):
     mediastinum: float = 0.0
     pneumothorax: float = 0.0
     pneumothorax_side: int = 1
+    pneumothorax_density: float = 0.17
+    """Of its air; a lung has 0.24 and more."""
     atelectasis: float = 0.0
     lesion: float = 0.0
     lesion_radius: float = 0.07
@@ -286,7 +288,8 @@ def _free_air(density: np.ndarray, p: _Plane, lungs: _Lungs, f: Findings) -> np.
     edge = np.hypot((u - 0.26) / 0.40, (p.y - 0.10) / 0.72) - (1.0 - 0.30 * f.pneumothorax)
     half = lungs.left if f.pneumothorax_side == -1 else lungs.right
     outside = half * _below(-edge, 0.02)
-    return density + outside * (0.17 - density) * 0.8 + 0.10 * half * _ridge(edge, 0.015)
+    air = outside * (f.pneumothorax_density - density) * 0.8
+    return density + air + 0.10 * half * _ridge(edge, 0.015)
 
 
 def _devices(p: _Plane, f: Findings, rng: np.random.Generator, portable: bool) -> np.ndarray:

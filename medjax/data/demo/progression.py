@@ -212,8 +212,12 @@ def findings_at(patient: Patient, visit: int, rng: np.random.Generator) -> Findi
             else:
                 findings = findings._replace(effusion_left=0.95 * strength)
         elif track.kind == "pneumothorax":
-            air = 1.6 * strength  # a rim that a film of 64 pixels shows
-            findings = findings._replace(pneumothorax=air, pneumothorax_side=track.side)
+            # A rim that a film of 64 pixels shows.
+            findings = findings._replace(
+                pneumothorax=1.6 * strength,
+                pneumothorax_side=track.side,
+                pneumothorax_density=0.0,
+            )
         elif level:
             findings = with_opacity(findings, strength, track.side, track.place)
     return findings
