@@ -56,6 +56,8 @@ class Pairwise(nn.Module):
         """
         both = self.network(jnp.concatenate([current, prior]), train=train)
         first, before = jnp.split(both, 2)
+        # What the films differ in as wholes: from the first step on there is something to learn by.
+        change = jnp.where(has_prior[:, None], first[:, 0] - before[:, 0], 0)
         absent = self.missing_prior.astype(before.dtype)
         before = jnp.where(has_prior[:, None, None], before[:, 1:], absent)
         types = self.types.astype(first.dtype)
@@ -72,7 +74,8 @@ class Pairwise(nn.Module):
             tokens, _ = block(tokens, train=train)
         tokens = self.norm(tokens)
         patches = tokens[:, 1 : first.shape[1]].mean(1)
-        pooled = self.drop(jnp.concatenate([tokens[:, 0], patches], -1), train=train)
+        seen = [tokens[:, 0], patches, change]
+        pooled = self.drop(jnp.concatenate(seen, -1), train=train)
         return self.head(pooled).reshape(len(current), self.findings, self.changes)
 
 
