@@ -5,9 +5,9 @@ import jax
 import jax.numpy as jnp
 from flax.typing import Initializer
 
+from medjax.nn.attend import attend
 from medjax.nn.dropout import Dropout
 from medjax.nn.linear import Linear, as_rows
-from medjax.precision import at_least_float32
 
 
 class AttentionInput(nn.Module):
@@ -84,14 +84,11 @@ class MultiHeadAttention(nn.Module):
         query, key, value = (
             p.reshape(*p.shape[:-1], self.heads, width // self.heads) for p in projected
         )
-        scores = jnp.einsum("bqhd,bkhd->bhqk", query * query.shape[-1] ** -0.5, key)
-        scores = at_least_float32(scores)
-        if allowed is not None:
-            # A finite minimum: where nothing is allowed there is some number, not NaN.
-            scores = jnp.where(allowed, scores, jnp.finfo(scores.dtype).min)
-        attention = jax.nn.softmax(scores)
-        kept = Dropout(self.dropout)(attention.astype(value.dtype), train=train)
-        mixed = jnp.einsum("bhqk,bkhd->bqhd", kept, value).reshape(x.shape)
+        kept = None
+        if train and self.dropout:
+            shape = (len(x), self.heads, query.shape[1], key.shape[1])
+            kept = Dropout(self.dropout)(jnp.ones(shape, value.dtype), train=train)
+        mixed, attention = attend(query, key, value, allowed, kept)
         out = Linear(
             width,
             kernel_init=self.output_init,
@@ -99,4 +96,4 @@ class MultiHeadAttention(nn.Module):
             dtype=self.dtype,
             name="output",
         )
-        return out(mixed), attention
+        return out(mixed.reshape(x.shape)), attention

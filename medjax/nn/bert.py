@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 
 from medjax.nn.activations import gelu
+from medjax.nn.attend import attend
 from medjax.nn.linear import Linear, as_rows
-from medjax.precision import at_least_float32
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "gelu": gelu,
@@ -182,14 +182,12 @@ class Layer(nn.Module):
             return projected.reshape(*x.shape[:2], heads, -1)
 
         query, key, value = split(self.query(x)), split(self.key(x)), split(self.value(x))
-        scores = jnp.einsum("bqhd,bkhd->bhqk", query, key) * query.shape[-1] ** -0.5
-        scores = at_least_float32(scores)
-        # A finite minimum: a row of padding alone gives some number, not NaN.
-        scores = jnp.where(allowed[:, None, None, :], scores, jnp.finfo(scores.dtype).min)
-        attention = jax.nn.softmax(scores).astype(x.dtype)
-        kept = self.attention_dropout(attention, deterministic=not train)
-        mixed = jnp.einsum("bhqk,bkhd->bqhd", kept, value).reshape(x.shape)
-        return self.attention_output(mixed), attention
+        kept = None
+        if train and self.config.attention_probs_dropout_prob:
+            shape = (len(x), heads, x.shape[1], x.shape[1])
+            kept = self.attention_dropout(jnp.ones(shape, x.dtype), deterministic=False)
+        mixed, attention = attend(query, key, value, allowed[:, None, None, :], kept)
+        return self.attention_output(mixed.reshape(x.shape)), attention.astype(x.dtype)
 
 
 def _linear(config: BertConfig, features: int, dtype: jnp.dtype) -> Linear:

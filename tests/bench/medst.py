@@ -31,6 +31,7 @@ from ml_collections import ConfigDict
 from medjax.nn.bert import BertConfig
 from medjax.nn.torch_names import to_torch
 from medjax.nn.vit import ViTConfig
+from medjax.run.memory import keep_freed_memory
 from medjax.run.optim import make_optimizer
 from medjax.run.step import init_state, make_train_step
 from medjax.run.system import Aux, System
@@ -243,6 +244,7 @@ def main() -> None:
     parser.add_argument("--explicit", action="store_true", help="PyTorch's attention step by step")
     args = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: args.threads])
+    keep_freed_memory()  # as a run does; it serves both sides
     import torch
 
     from tests.bench.torch_medst import Sizes
