@@ -31,7 +31,11 @@ def attend(
     if allowed is not None:
         allowed = jnp.expand_dims(allowed, range(4 - allowed.ndim))
     weights, total = _weigh(query, key, allowed)
-    return _mix(query, key, value, allowed, kept).swapaxes(1, 2), weights / total
+    probability = weights / total
+    if allowed is not None:
+        learns = allowed.any(-1, keepdims=True)
+        probability = jnp.where(learns, probability, jax.lax.stop_gradient(probability))
+    return _mix(query, key, value, allowed, kept).swapaxes(1, 2), probability
 
 
 def _weigh(
