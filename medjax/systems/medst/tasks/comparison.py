@@ -20,7 +20,7 @@ from medjax.systems.medst.tasks.change_metrics import (
 )
 from medjax.systems.medst.tasks.sentence_figure import sentence_figure
 from medjax.systems.medst.tasks.sentence_similarity import SUBSET
-from medjax.systems.medst.tasks.sentence_stage import ranking
+from medjax.systems.medst.tasks.sentence_stage import order_metric, ranking
 from medjax.systems.medst.tasks.temporal_images import CODES, FINDINGS
 
 Predictions = Callable[[str, str], Mapping[str, pd.DataFrame]]
@@ -140,10 +140,13 @@ def compare_readers(tables: Mapping[str, pd.DataFrame], resamples: int, seed: in
         found = {
             "auroc": ranking(same[scored], values[scored], resamples, seed),
             "auroc_same_words": ranking(same[alike], values[alike], resamples, seed),
+            # How far apart pairs are that differ in the order of their words alone.
+            **order_metric(1 - values[alike], resamples, seed),
         }
         metrics |= {f"{metric}/{name}": value for metric, value in found.items()}
         rows.append((name.replace("_", " "), int(scored.sum()), int(alike.sum()), *found.values()))
     title = "Paraphrases told from contradictions"
-    columns = ("Encoder", "Pairs", "Of equal words", "AUROC", "AUROC, equal words")
+    heads = ("AUROC", "AUROC, equal words", "1 - cosine, equal words")
+    columns = ("Encoder", "Pairs", "Of equal words", *heads)
     figure = sentence_figure(cosines, same, alike, title)
     return Comparison({ALL: metrics}, Table(title, columns, tuple(rows)), figure)
