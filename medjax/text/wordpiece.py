@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,10 +45,21 @@ class WordPiece(NamedTuple):
             add_special_tokens: put [CLS] before and [SEP] behind, which are never cut off.
         """
         room = max_tokens - 2 * add_special_tokens
-        rows = [row.ids[:room] for row in self.tokenizer.encode_batch_fast(list(texts))]
+        rows = [row[:room] for row in self._pieces(texts)]
         if not add_special_tokens:
             return rows
         return [[self.ids[START], *row, self.ids[END]] for row in rows]
+
+    def _pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of whole texts.
+
+        No word piece reaches over a blank, so every different word is tokenised once: corpora
+        repeat few words.
+        """
+        words = list(set(chain.from_iterable(text.split(" ") for text in texts)))
+        encoded = self.tokenizer.encode_batch_fast(words)
+        ids = {word: row.ids for word, row in zip(words, encoded)}
+        return [[i for word in text.split(" ") for i in ids[word]] for text in texts]
 
 
 def make_wordpiece(vocabulary: Sequence[str], lower_case: bool = True) -> WordPiece:

@@ -22,6 +22,28 @@ def test_ids_are_those_of_transformers():
             assert rows == [[int(i) for i in row if i >= 0] for row in expected[name]]
 
 
+@pytest.mark.parametrize("lower", [True, False])
+def test_words_by_themselves_have_the_pieces_of_whole_texts(lower):
+    wordpiece, generator = read_wordpiece(FOLDER, lower), np.random.default_rng(0)
+    parts = [
+        *" " * 12,
+        *"aB9é½Σİ中.-_!",
+        "normal",
+        "Sinus rhythm",
+        "##a",
+        "\t",
+        "\n",
+        "\xa0",
+        "\u0301",
+    ]
+    parts += ["\0", "\u200d", "\u00ad", "\ufffd", "[SEP]", "[CLS]", "[ MASK]", "x" * 101]
+    texts = ["".join(generator.choice(parts, generator.integers(0, 30))) for _ in range(2000)]
+    expected = [row.ids for row in wordpiece.tokenizer.encode_batch_fast(texts)]
+    assert wordpiece.encode(texts, 10_000, add_special_tokens=False) == expected
+    assert max(len(set(row)) for row in expected) > 5
+    assert wordpiece.encode([], 9) == []
+
+
 def test_truncation_keeps_the_special_tokens():
     wordpiece = read_wordpiece(FOLDER)
     (row,) = wordpiece.encode(["normal " * 30], 5)
