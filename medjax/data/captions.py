@@ -12,6 +12,7 @@ LEAST_WORDS = 3
 _NUMBER, _WORD = re.compile(r"[0-9]+\."), re.compile(r"\w+")
 _LIST_NUMBER = re.compile(r"(?<![0-9])(?<![0-9]\.)[0-9]+\.(?![0-9])")
 """A number with a dot that is no part of a decimal."""
+_DECIMAL = re.compile(r"[0-9]\.[0-9]")
 _END = re.compile(r"(?<![0-9])\.|\.(?![0-9])")
 _DECIMAL_WORD = re.compile(r"\w+(?:(?<=[0-9])\.(?=[0-9])\w+)*")
 _LOST = "\N{REPLACEMENT CHARACTER}" * 2
@@ -22,14 +23,16 @@ def clean_sentences(text: str, keep_decimals: bool = True) -> list[str]:
 
     keep_decimals: leave "4.5" a word instead of ending a sentence in it and losing the 4.
     """
-    number, word = (_LIST_NUMBER, _DECIMAL_WORD) if keep_decimals else (_NUMBER, _WORD)
-    sentences = []
-    for point in number.split(text.replace("\n", " ")):
-        for sentence in _END.split(point) if keep_decimals else point.split("."):
-            words = word.findall(sentence.replace(_LOST, " ").lower())
-            if len(words) > 1:
-                plain = (w.encode("ascii", "ignore").decode("ascii") for w in words)
-                sentences.append(" ".join(w for w in plain if w))
+    text = text.replace("\n", " ").replace(_LOST, " ").lower()
+    if keep_decimals and _DECIMAL.search(text):
+        points = [end for point in _LIST_NUMBER.split(text) for end in _END.split(point)]
+        words_of = [_DECIMAL_WORD.findall(point) for point in points]
+    else:  # without decimals both ways give the same, and this one takes half the time
+        words_of = [_WORD.findall(point) for point in _NUMBER.sub(".", text).split(".")]
+    sentences = [" ".join(words) for words in words_of if len(words) > 1]
+    if not text.isascii():
+        plain = (s.encode("ascii", "ignore").decode("ascii") for s in sentences)
+        sentences = [" ".join(s.split()) for s in plain]
     return [sentence for sentence in sentences if sentence]
 
 
