@@ -81,6 +81,11 @@ def common_name(head: str, truncated_indication: str = "indication") -> str:
     return "findings" if any(view in name for view in VIEWS) else name
 
 
+def has_heads(text: str) -> bool:
+    """Tell whether a report has sections; one without is a single section, "full report"."""
+    return HEAD.search(text) is not None
+
+
 def split_sections(text: str, truncated_indication: str = "indication") -> list[Section]:
     """Cut a report into its sections, in order.
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from medjax.data.reports import FIELDS, common_name, report_fields, split_sections
+from medjax.data.reports import FIELDS, common_name, has_heads, report_fields, split_sections
 
 REPORT = """                                 FINAL REPORT
  EXAMINATION:  CHEST (PA AND LAT)
@@ -34,6 +34,23 @@ def test_sections_of_a_report():
 def test_sections_lie_where_they_start(text):
     for section in split_sections(text):
         assert text[section.start :].startswith(section.text)
+
+
+@pytest.mark.parametrize(
+    ("text", "has"),
+    [
+        (REPORT, True),
+        ("\n IMPRESSION: \n", True),
+        ("\n A: b\n \n c", True),
+        ("", False),
+        (" FINDINGS: on the first line", False),
+        ("\nFINDINGS: without a blank", False),
+        ("one\n \n two: paragraphs", False),
+    ],
+)
+def test_a_report_without_heads_is_one_section(text, has):
+    assert has_heads(text) is has
+    assert (split_sections(text)[0].name != "full report") is has
 
 
 def test_the_last_paragraph_stands_in_for_findings():

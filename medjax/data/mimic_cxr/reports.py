@@ -1,6 +1,7 @@
 """The free-text reports of MIMIC-CXR: a folder of text files, its zip, or a table of sections."""
 
 import functools
+import re
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 from medjax.data.mimic_cxr.report_rules import ReportRules
 from medjax.data.paths import resolve_under
-from medjax.data.reports import STORED, WHOLE, split_sections
+from medjax.data.reports import STORED, has_heads
 from medjax.data.tables import integers, read_table
 from medjax.data.xray.film import Film
 from medjax.errors import UserError
@@ -17,6 +18,8 @@ MAX_BYTES = 1 << 18
 """Of a longer report the beginning is read; the longest ones published have 10 KB."""
 LOOKED_AT = 200
 """Films whose report is looked for to tell whether the raw folder holds reports."""
+_LETTER = re.compile(r"[^\W_]")
+"""A letter or digit of any script."""
 Fields = Mapping[str, str]
 
 
@@ -54,10 +57,10 @@ class Reports:
         text = data[:MAX_BYTES].decode("utf-8", "replace").replace("\r\n", "\n").replace("\0", "")
         if "\ufffd" in text.rstrip("\ufffd"):
             self.faults["not_utf8"].add(study)
-        if not any(letter.isalnum() for letter in text):
+        if _LETTER.search(text) is None:
             self.faults["empty"].add(study)
             return {}
-        if split_sections(text)[0].name == WHOLE:
+        if not has_heads(text):
             self.faults["without_sections"].add(study)
         return self._rules.fields(study, text)
 
