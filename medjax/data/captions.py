@@ -27,7 +27,7 @@ def clean_sentences(text: str, keep_decimals: bool = True) -> list[str]:
     if keep_decimals and _DECIMAL.search(text):
         points = [end for point in _LIST_NUMBER.split(text) for end in _END.split(point)]
         words_of = [_DECIMAL_WORD.findall(point) for point in points]
-    else:  # without decimals both ways give the same, and this one takes half the time
+    else:  # without decimals both ways give the same, and this one takes less time
         words_of = [_WORD.findall(point) for point in _NUMBER.sub(".", text).split(".")]
     sentences = [" ".join(words) for words in words_of if len(words) > 1]
     if not text.isascii():
