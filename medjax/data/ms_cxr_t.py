@@ -38,6 +38,8 @@ TABLES = {
 FINDINGS = ("consolidation", "edema", "pleural_effusion", "pneumonia", "pneumothorax")
 LABELS = tuple(f"{finding}_progression" for finding in FINDINGS)
 CHANGES = ("improving", "stable", "worsening")
+CATEGORIES = ("contradiction", "paraphrase")
+"""Of pairs of sentences."""
 UNKNOWN = -1
 IDS = ("dicom_id", "previous_dicom_id", "study_id", "subject_id")
 
@@ -135,7 +137,7 @@ def read_sentences(path: Path) -> pd.DataFrame:
     As published the sentences and the category are the second to fourth column, by whatever name.
 
     Raises:
-        UserError: fewer columns, or none of the name subset_name.
+        UserError: fewer columns, none of the name subset_name, or a category that is none.
     """
     table = read_table(path, None)
     if len(table.columns) < 5 or "subset_name" not in table:
@@ -143,7 +145,9 @@ def read_sentences(path: Path) -> pd.DataFrame:
             f"{path}: expects an id, two sentences, their category and a column subset_name"
         )
     first, second, category = (table.iloc[:, column] for column in (1, 2, 3))
-    columns = {"sentence_1": first, "sentence_2": second, "category": category.str.strip()}
+    category = category.str.strip()
+    coded(category, {name: code for code, name in enumerate(CATEGORIES)}, path)
+    columns = {"sentence_1": first, "sentence_2": second, "category": category}
     return pd.DataFrame({**columns, "subset_name": table["subset_name"].str.strip()})
 
 
@@ -237,7 +241,11 @@ def _store_pairs(args: argparse.Namespace, pairs: Pairs) -> tuple[Pairs, dict[st
 
 
 def _splits(args: argparse.Namespace, subjects: Sequence[int]) -> tuple[dict[int, str], str]:
-    """Return the split of every patient and the rule by which it was found."""
+    """Return the split of every patient and the rule by which it was found.
+
+    Raises:
+        UserError: --films has no prepared films, or none of these patients.
+    """
     if args.unlabelled:
         return dict.fromkeys(subjects, "all"), "one split for prediction"
     split_of = {subject: hash_split(str(subject)) for subject in subjects}
@@ -253,6 +261,11 @@ def _splits(args: argparse.Namespace, subjects: Sequence[int]) -> tuple[dict[int
         ) from e
     listed = dict(zip(index["subject_id"].astype(int), index["split"].astype(str)))
     found = [subject for subject in subjects if subject in listed]
+    if not found:
+        raise UserError(
+            f"--films={args.films}: it has none of the {len(subjects)} patients of these pairs; "
+            "give the prepared films of MIMIC-CXR"
+        )
     split_of |= {subject: listed[subject] for subject in found}
     return split_of, f"that of the films ({len(found)} of {len(subjects)} patients), else {rule}"
 

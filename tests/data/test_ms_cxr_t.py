@@ -15,7 +15,7 @@ from medjax.data.demo.progression import (
 from medjax.data.manifest import read_manifest
 from medjax.data.ms_cxr_t import CHANGES, FINDINGS
 from medjax.data.prepared import open_set
-from medjax.data.xray.index import read_index
+from medjax.data.xray.index import INDEX, read_index
 from medjax.prepare import main
 
 PATIENTS, SEED = 24, 1
@@ -143,6 +143,23 @@ def test_wrong_tables_are_refused(tables, raw, tmp_path, capsys, spoil, says):
     spoil(read(tables / IMAGE_TABLE)).to_csv(tables / IMAGE_TABLE, index=False)
     assert run(tables, tmp_path / "out", raw) == 1
     assert says in capsys.readouterr().err
+
+
+def test_a_category_that_is_none_is_refused(tables, raw, tmp_path, capsys):
+    table = read(tables / SENTENCE_TABLE)
+    table.loc[3, "category"] = "contradicts"
+    table.to_csv(tables / SENTENCE_TABLE, index=False)
+    assert run(tables, tmp_path / "out", raw) == 1
+    told = capsys.readouterr().err
+    assert "row 5" in told and "holds none of contradiction, paraphrase" in told
+
+
+def test_films_of_other_patients_are_refused(raw, tmp_path, capsys):
+    index = pd.DataFrame({"subject_id": [1, 2], "split": ["train", "test"]})
+    (tmp_path / "films").mkdir()
+    index.to_parquet(tmp_path / "films" / INDEX)
+    assert run(raw / "tables", tmp_path / "out", raw, f"--films={tmp_path / 'films'}") == 1
+    assert "it has none of the" in capsys.readouterr().err
 
 
 def test_what_is_missing_is_named(raw, tmp_path, capsys):
