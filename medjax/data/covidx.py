@@ -129,5 +129,6 @@ def classes_of(texts: list[str], where: str) -> tuple[tuple[str, ...], list[tupl
     strange = sorted(found - {*THREE, *TWO})
     if strange:
         close = nearest(strange[0], [*THREE, *TWO])
-        raise UserError(f"{where}: no class {strange[0]!r} of COVIDx{close}")
+        known = ", ".join((*THREE, *TWO))
+        raise UserError(f"{where}: no class {strange[0]!r} of COVIDx ({known}){close}")
     raise UserError(f"{where}: classes of two versions of COVIDx: {', '.join(sorted(found))}")
