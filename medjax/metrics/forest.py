@@ -40,7 +40,8 @@ def forest_plot(title: str, legend: str, panels: Sequence[str], blocks: Sequence
     Args:
         title, legend: heading of the page and an explanation under it, wrapped to its width.
         panels: names of the metrics, in the order of `Row.metrics`.
-        blocks: each with axes of its own; numbers stand to the right of each panel.
+        blocks: each with axes of its own; numbers stand to the right of each panel. Those with a
+            reference have the same range, and so have the others.
     """
     header = "\n".join(wrap(t, WIDTH - 2 * MARGIN, HEADER_SIZE) for t in (title, legend))
     head = 0.1 + text_height(header, HEADER_SIZE)
@@ -51,6 +52,7 @@ def forest_plot(title: str, legend: str, panels: Sequence[str], blocks: Sequence
     figure.text(0.5, 1 - 0.1 / height, header, parse_math=False, **style)
     column = (WIDTH - LABELS - MARGIN) / len(panels)
     top = head
+    alike: dict[tuple[int, bool], list[Axes]] = {}
     for block, tall in zip(blocks, heights, strict=True):
         top += BETWEEN + 0.2
         for i, name in enumerate(panels):
@@ -58,7 +60,12 @@ def forest_plot(title: str, legend: str, panels: Sequence[str], blocks: Sequence
             ax = figure.add_axes((*box, 0.42 * column / WIDTH, tall / height))
             _draw(ax, block, i, name if block.reference is None else f"{name}, difference")
             _label(ax, block, i, heads=i == 0)
+            alike.setdefault((i, block.reference is None), []).append(ax)
         top += tall + BELOW
+    for same in alike.values():
+        limits = [ax.get_xlim() for ax in same]
+        for ax in same:
+            ax.set_xlim(min(low for low, _ in limits), max(high for _, high in limits))
     return figure
 
 
