@@ -34,14 +34,17 @@ def write_comparisons(
 ) -> None:
     """Write `comparison-<split>` of a run: its last stage beside those with the same labels.
 
-    stages: in the order of the run; one that has no results is left out.
+    stages: in the order of the run; one that has no results is left out. Where no model has a mean
+    there is no table.
     """
     done = [stage for stage in stages if stage in results]
     for split, last in results[done[-1]].items() if done else ():
         models = [Model(stage, results[stage][split]) for stage in done if split in results[stage]]
         models = [model for model in models if labels_of(model.entries) == labels_of(last)]
         if labels_of(last):
-            write_table(compare(models, split), folder, f"comparison-{split}")
+            table = compare(models, split)
+            if any(isinstance(cell, Metric) for row in table.rows for cell in row):
+                write_table(table, folder, f"comparison-{split}")
 
 
 def compare(models: Sequence[Model], split: str) -> Table:
