@@ -8,10 +8,10 @@ film; "half": the same where half of the rows have none, which ours leaves out a
 the original does; "films" and "reports": embeddings of films seen alone, of reports. The middle
 size is a transformer of width 384 and six layers beside a text encoder of the same; --full is the
 published network. Both sides get the same weights, films and texts, and the losses in evaluation
-are compared before anything is timed. Ours is the step of a run, one jitted function, PyTorch runs
-eagerly, with the fused AdamW and, unless --explicit asks for the original's steps, the fused
-attention. Processor seconds tell more than wall seconds on a busy machine; ratios are medians over
-the rounds of PyTorch / ours, above 1 where ours is faster.
+are compared before anything is timed. Ours is the step of a run, one jitted function; PyTorch (of
+the extra `bench`) runs eagerly, with the fused AdamW and, unless --explicit asks for the original's
+steps, the fused attention. Processor seconds tell more than wall seconds on a busy machine; ratios
+are medians over the rounds of PyTorch / ours, above 1 where ours is faster.
 """
 
 import argparse

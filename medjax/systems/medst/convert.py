@@ -155,7 +155,7 @@ def of_stage(stage: Mapping[str, Any]) -> Model:
     if stage["kind"] not in KINDS:
         raise UserError(
             f"weights of a stage of kind {stage['kind']} have no published form; write back those "
-            "of pre-training"
+            "of pre-training, --from=RUN/pretrain"
         )
     model = stage["model"]
     found = {}

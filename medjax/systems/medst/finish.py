@@ -58,6 +58,7 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
             set_unless_named(config, same, named)
     if config.size == "published":
         check_data_named(config)
+    check_views(config)
     for name in config.stages:
         if kinds[name] == "pretrain":
             check_pretraining(config, name)
@@ -68,6 +69,23 @@ def finish(config: ConfigDict, named: frozenset[str]) -> list[str]:
         elif kinds[name] == "detection":
             check_detection(config, name)
     return starts_from_nothing(config, kinds)
+
+
+def check_views(config: ConfigDict) -> None:
+    """Raise UsageError where views cannot be cut out, or a transformer cannot cut them up."""
+    canvas, crop = config.data.image.canvas, config.data.image.crop
+    if not 0 < crop <= canvas:
+        raise UsageError(
+            f"config.data.image.crop is {crop} and config.data.image.canvas {canvas}: a view is "
+            "cut out of the canvas; let it be no larger"
+        )
+    for name in config.stages:
+        backbone = backbone_of(config[name].model.backbone, crop)
+        if not isinstance(backbone, str) and crop % backbone.patch_size:
+            raise UsageError(
+                f"config.data.image.crop is {crop}: the transformer of stage {name} reads patches "
+                f"of {backbone.patch_size} pixels; use a multiple of {backbone.patch_size}"
+            )
 
 
 def check_pairs(config: ConfigDict, name: str) -> None:
@@ -87,7 +105,7 @@ def is_stage(value: Any) -> bool:
 
 def read_with(config: ConfigDict, kinds: dict[str, str], named: frozenset[str]) -> None:
     """Let `config.weights` stand in for the pre-training of the stages that read with it."""
-    trained = tuple(name for name in config.stages if kinds[name] == "pretrain")
+    trained = tuple(name for name, kind in kinds.items() if kind == "pretrain")
     kept = tuple(name for name in config.stages if name not in trained)
     if not kept:
         raise UsageError(

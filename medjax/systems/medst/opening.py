@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 
+from medjax.data.manifest import MANIFEST
+from medjax.data.prepared import read_manifest
 from medjax.errors import UserError
 from medjax.run.init_from import Place, find_source, read_artefacts
 from medjax.run.source_name import parse_source
@@ -38,7 +40,11 @@ ALL = "all"
 """The split of a task that is scored over everything there is."""
 SOURCES = {FILMS: "mimic_cxr", MS_CXR_T: MS_CXR_T, **{name: name for name in COLLECTIONS}}
 """Set -> the source that prepares it; `data.<set>_dir` names its folder, `data.dir` the films."""
-PREPARED_WITH = {"rsna": " --mgca_split", "chexpert": " --frontal --mgca_split=patient"}
+PREPARED_WITH = {
+    "ms_cxr_t": " --images=MIMIC_CXR_JPG --films=PREPARED_MIMIC_CXR",
+    "rsna": " --mgca_split",
+    "chexpert": " --frontal --mgca_split=patient",
+}
 """Set -> options of its preparation."""
 SHOWN = {"rsna": "RSNA", "covidx": "COVIDx", "siim": "SIIM", "chexpert": "CheXpert"}
 """How pictures write the names of sets."""
@@ -58,7 +64,7 @@ class Opened:
         """Find the folders of what the run's stages read; where none is named, the demo's.
 
         Raises:
-            UserError: a folder is not named and the run is no demo.
+            UserError: a folder is not named and the run is no demo, or holds another source.
         """
         self.options = config.data
         self.invented = config.data.dir is None and config.size != "published"
@@ -68,6 +74,7 @@ class Opened:
             given = config.data[field_of(name)]
             if given is not None:
                 self._folders[name] = Path(given)
+                check_source(name, Path(given))
         for stage in config.stages:
             self.folder(config[stage].get("films") or READ_BY[config[stage].kind], stage)
 
@@ -124,6 +131,21 @@ class Opened:
         if not named or "train" not in self.films.splits:
             return []
         return self.films.texts("train")
+
+
+def check_source(name: str, folder: Path) -> None:
+    """Raise UserError where a task's set is prepared from another source.
+
+    Films with reports may come from any.
+    """
+    if name == FILMS or not (folder / MANIFEST).is_file():
+        return  # of what is not prepared the opening tells
+    source = read_manifest(folder).get("source")
+    if source != SOURCES[name]:
+        raise UserError(
+            f"--config.data.{field_of(name)}={folder}: it is prepared from {source}; give the "
+            f"--out of `python -m medjax.prepare {SOURCES[name]}`"
+        )
 
 
 def field_of(name: str) -> str:

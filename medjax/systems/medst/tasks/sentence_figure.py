@@ -13,8 +13,8 @@ KINDS = ("contradictions", "paraphrases")
 """By `same`."""
 WIDTH = 7.0
 LEGEND = (
-    "Points: pairs of sentences; bar: their median. Pairs of equal words can be told by the order "
-    "of the words alone."
+    "Points: pairs of sentences; bar: their median. In pairs of equal words nothing but the order "
+    "of the words differs."
 )
 
 

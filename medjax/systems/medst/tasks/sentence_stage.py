@@ -200,6 +200,7 @@ def order_metric(moved: NDArray, resamples: int, seed: int) -> dict[str, Metric]
     count = len(moved)
     if not count:
         return {"order_effect": Metric(None, n=0, reason="no sentence has two words")}
+    moved = np.maximum(moved, 0)  # rounding makes it less where nothing moves
     low = high = None
     if resamples:
         drawn = resample(resamples, count, generator_for(seed, "order"))

@@ -115,7 +115,10 @@ def decisions(
 def published_metrics(
     table: pd.DataFrame, seen: Mapping[str, NDArray], stage: ConfigDict, unit: str
 ) -> dict[str, Metric]:
-    """Return the published numbers: accuracy_cv<folds>/<finding>, means over seeds, and _std."""
+    """Return the published numbers: accuracy_cv<folds>/<finding>, means over seeds.
+
+    Of several seeds there is also the spread, accuracy_cv<folds>_std/<finding>.
+    """
     pairs, found = read_pairs(table), {}
     shuffled = [(seed, read_pairs(table, seed)) for seed in stage.seeds]
     for folds in stage.folds:
@@ -134,5 +137,6 @@ def published_metrics(
         for finding, values in zip((*FINDINGS, "mean"), runs.T, strict=True):
             count = len(pairs[finding].label) if finding in pairs else len(table)
             found[f"accuracy_cv{folds}/{finding}"] = Metric(float(values.mean()), n=count)
-            found[f"accuracy_cv{folds}_std/{finding}"] = Metric(float(values.std()), n=count)
+            if len(values) > 1:
+                found[f"accuracy_cv{folds}_std/{finding}"] = Metric(float(values.std()), n=count)
     return found
