@@ -90,20 +90,26 @@ class Block(nn.Module):
         allowed: bool, broadcast to the attention's shape.
         """
         x, attention = self.attend(x, allowed, train=train)
-        rows = as_rows(x)
-        change = self.mlp(self.mlp_norm(rows), train=train).reshape(x.shape)
-        rows = rows + as_rows(self.drop(change, train=train))
-        return rows.reshape(x.shape), attention
+        return self.add(
+            x, perceive(self.mlp_norm, self.mlp, x, train=train), train=train
+        ), attention
 
     def attend(
         self, x: jax.Array, allowed: jax.Array | None, *, train: bool
     ) -> tuple[jax.Array, jax.Array]:
         """Do the first half: x with what attention adds, and the attention."""
-        rows = as_rows(x)
-        normed = self.attention_norm(rows).reshape(x.shape)
+        normed = self.attention_norm(as_rows(x)).reshape(x.shape)
         mixed, attention = self.attention(normed, allowed=allowed, train=train)
-        mixed = self.drop(self.dropout(mixed, train=train), train=train)
-        return (rows + as_rows(mixed)).reshape(x.shape), attention
+        return self.add(x, self.dropout(mixed, train=train), train=train), attention
+
+    def add(self, x: jax.Array, change: jax.Array, *, train: bool) -> jax.Array:
+        """Return x with a change of it, which stochastic depth may drop."""
+        return (as_rows(x) + as_rows(self.drop(change, train=train))).reshape(x.shape)
+
+
+def perceive(norm: nn.LayerNorm, mlp: Mlp, x: jax.Array, *, train: bool) -> jax.Array:
+    """Normalise x [batch, token, width] and send it through a perceptron, as rows."""
+    return mlp(norm(as_rows(x)), train=train).reshape(x.shape)
 
 
 class ViT(nn.Module):

@@ -2,12 +2,10 @@
 
 from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from medjax.nn.linear import as_rows
-from medjax.nn.vit import Block, Mlp, ViT, layer_norm
+from medjax.nn.vit import Block, Mlp, ViT, layer_norm, perceive
 
 
 class ViewBlock(Block):
@@ -21,16 +19,12 @@ class ViewBlock(Block):
 
     def perceive(self, x: jax.Array, frontal: int, *, train: bool) -> jax.Array:
         """Send the first `frontal` tokens through one expert, the others through the other."""
-
-        def through(norm: nn.LayerNorm, mlp: Mlp, x: jax.Array) -> jax.Array:
-            return mlp(norm(as_rows(x)), train=train).reshape(x.shape)
-
         first, lateral = x[:, :frontal], x[:, frontal:]
         parts = []
         if first.shape[1]:
-            parts.append(through(self.mlp_norm, self.mlp, first))
+            parts.append(perceive(self.mlp_norm, self.mlp, first, train=train))
         if lateral.shape[1]:
-            parts.append(through(self.lateral_norm, self.lateral_mlp, lateral))
+            parts.append(perceive(self.lateral_norm, self.lateral_mlp, lateral, train=train))
         return jnp.concatenate(parts, 1)
 
     def __call__(
@@ -47,8 +41,7 @@ class ViewBlock(Block):
         are of the frontal film.
         """
         x, attention = self.attend(x, allowed, train=train)
-        change = self.drop(self.perceive(x, frontal, train=train), train=train)
-        return (as_rows(x) + as_rows(change)).reshape(x.shape), attention
+        return self.add(x, self.perceive(x, frontal, train=train), train=train), attention
 
 
 class Views(NamedTuple):
