@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from ml_collections import ConfigDict
 
-from medjax.data.manifest import MANIFEST
-from medjax.data.prepared import read_manifest
+from medjax.data.manifest import MANIFEST, read_manifest
 from medjax.errors import UserError
 from medjax.run.init_from import Place, find_source, read_artefacts
 from medjax.run.source_name import parse_source
