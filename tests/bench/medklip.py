@@ -16,7 +16,6 @@ import argparse
 import os
 import statistics
 import sys
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -35,14 +34,13 @@ from medjax.systems.medklip.model import MedKLIP
 from medjax.systems.medklip.names import medklip_layers
 from medjax.systems.medklip.network import init_model
 from medjax.systems.medklip.pretraining_loss import Weights, make_loss, read
+from tests.bench.processes import timed
 
 QUERIES, POSITIONS, TEXT, CANDIDATES = 75, 51, 768, 8
 RATE, DECAY, TOLERANCE = 1e-4, 0.02, 1e-3
 ROWS = ("pretrain", "zero_shot")
 BOOKS = ("entity_book", "position_book")
 Step = Callable[[], Any]
-Seconds = tuple[float, float]
-"""Of the processor and of the wall."""
 
 
 def make_batch(rows: int, size: int) -> dict[str, np.ndarray]:
@@ -144,13 +142,6 @@ def their_step(row: str, weights: Mapping[str, np.ndarray], batch: Mapping, trut
         return loss.item()
 
     return step
-
-
-def timed(step: Step) -> Seconds:
-    """Return processor and wall seconds of one call."""
-    wall, processor = time.perf_counter(), time.process_time()
-    step()
-    return time.process_time() - processor, time.perf_counter() - wall
 
 
 def measure(row: str, rows: int, size: int, rounds: int) -> str:

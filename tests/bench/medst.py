@@ -18,7 +18,6 @@ import argparse
 import os
 import statistics
 import sys
-import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -48,13 +47,12 @@ from medjax.systems.medst.networks.of_stage import (
 from medjax.systems.medst.networks.text_encoder import Tokens
 from medjax.systems.medst.pretraining.loss import PretrainingOptions, Rows, medst_losses, total
 from medjax.systems.medst.pretraining.updates import make_update
+from tests.bench.processes import timed
 
 ROWS = ("train", "half", "films", "reports")
 TOKENS, SIDE, RATE, DECAY, TOLERANCE = 112, 224, 4e-5, 0.05, 2e-3
 MIDDLE = {"width": 384, "layers": 6, "heads": 6, "text_width": 384, "text_heads": 6}
 Step = Callable[[], Any]
-Seconds = tuple[float, float]
-"""Of the processor and of the wall."""
 
 
 def make_model(sizes: Any) -> MedST:
@@ -192,13 +190,6 @@ def their_step(
         return loss.item()
 
     return step
-
-
-def timed(step: Step) -> Seconds:
-    """Return processor and wall seconds of one call."""
-    wall, processor = time.perf_counter(), time.process_time()
-    step()
-    return time.process_time() - processor, time.perf_counter() - wall
 
 
 def measure(row: str, sizes: Any, args: argparse.Namespace) -> str:

@@ -1,6 +1,9 @@
-"""CPU seconds of a process and all that it has started, finished or not."""
+"""CPU seconds of a process and all that it has started, finished or not; seconds of one call."""
 
 import os
+import time
+from collections.abc import Callable
+from typing import Any
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -23,3 +26,10 @@ def _descends(pid: int, parent: dict[int, int]) -> bool:
     while pid in parent and pid != os.getpid():
         pid = parent[pid]
     return pid == os.getpid()
+
+
+def timed(step: Callable[[], Any]) -> tuple[float, float]:
+    """Return processor and wall seconds of one call in this process."""
+    wall, processor = time.perf_counter(), time.process_time()
+    step()
+    return time.process_time() - processor, time.perf_counter() - wall
